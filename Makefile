@@ -1,0 +1,50 @@
+# Two commands matter: `make run` boots the deployment on this machine, `make test` proves that it works.
+# Everything they need is set up on the way: a virtual environment, PostgreSQL, Node.js and Directus.
+
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell $(name) -c \
+	'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format docs lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+run: $(INSTALLED) ## Boot the deployment in this folder: embedded PostgreSQL, real Directus; ARGS="--once --fresh"
+	@$(BIN)/directus-supervisor dev $(ARGS)
+
+test: $(INSTALLED) ## Run every test, with real PostgreSQL clusters and the real Directus; ARGS for pytest
+	$(BIN)/pytest $(ARGS)
+
+check: $(INSTALLED) ## Format, lint, types, and generated documents
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python scripts/generate_docs.py --check
+
+format: $(INSTALLED) ## Format and mend what can be mended by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(INSTALLED) ## Write docs/configuration.md, docs/events.md and docs/failures.md from the code
+	$(BIN)/python scripts/generate_docs.py
+
+lock: $(INSTALLED) ## Pin and hash the dependencies anew
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--upgrade pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--upgrade pyproject.toml --extra dev --group build --group test --group lint -c requirements.lock -o requirements-dev.lock
+
+clean: ## Remove the virtual environment and all caches of this folder
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(INSTALLED): requirements-dev.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer with venv was found; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "setting up $(VENV) with $(PYTHON) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,254 @@
+"""The command line: thin, with heavy imports inside the command that needs them, and the only place of exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from supervisor import __version__
+from supervisor.errors import BUG, ExitCode, SupervisorError
+
+if TYPE_CHECKING:
+    from supervisor.process.signals import SignalInbox
+    from supervisor.run import Report
+
+PROGRAM: Final = "directus-supervisor"
+
+_LONGEST_S: Final = 86_400.0
+
+_EPILOG: Final = """\
+examples:
+  directus-supervisor run                 boot, then supervise Directus (the container's command)
+  directus-supervisor migrate             bring the database up to date and exit (CI gate, init container)
+  directus-supervisor dev                 the same on a bare machine: embedded PostgreSQL, Directus from npm
+  directus-supervisor config              show the effective settings and where each comes from
+  directus-supervisor health --ready      ask the health port; exit 0 or 1 (HEALTHCHECK)
+  directus-supervisor exec -- CMD ARG …   run any other command with an init: signals, orphans, exit status
+
+Settings are environment variables (SUPERVISOR_*, and Directus' own DB_*) or keys of supervisor.yaml.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends with the status that sysexits(3) has for wrong usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The grammar of the command line."""
+    parser = _Parser(
+        prog=PROGRAM,
+        description="PID 1 for Directus containers: migrates the database in ordered phases, then supervises Directus.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def command(name: str, summary: str, example: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            epilog=f"example:\n  {example}\n",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    run = command("run", "Boot, then keep Directus running until a signal.", "docker run IMAGE run")
+    run.add_argument("--once", action="store_true", help="end with status 0 as soon as Directus has been ready")
+
+    command(
+        "migrate",
+        "Run the phases, then exit: the CI gate and the init container.",
+        "docker run --rm -e DB_HOST=… IMAGE migrate && echo 'the database is up to date'",
+    )
+
+    dev = command(
+        "dev",
+        "Set up PostgreSQL and Directus on this machine, and run the project in the working directory.",
+        "directus-supervisor dev --once",
+    )
+    dev.add_argument("--once", action="store_true", help="boot, wait until ready, print the phases, and exit")
+    dev.add_argument("--fresh", action="store_true", help="start over with an empty database")
+
+    config = command("config", "Print the effective settings, where each came from, secrets masked.", "config --json")
+    config.add_argument("--json", action="store_true", help="as one JSON object")
+
+    health = command(
+        "health",
+        "Ask the health port of the running supervisor; exit 0 or 1.",
+        "HEALTHCHECK CMD [… 'health']",
+    )
+    which = health.add_mutually_exclusive_group()
+    which.add_argument("--ready", dest="probe", action="store_const", const="/readyz", help="ready? (the default)")
+    which.add_argument("--live", dest="probe", action="store_const", const="/livez", help="alive?")
+    which.add_argument("--startup", dest="probe", action="store_const", const="/startupz", help="booted once?")
+    health.set_defaults(probe="/readyz")
+    health.add_argument("--timeout", type=_seconds, default=5.0, metavar="S", help="seconds to wait (default 5)")
+
+    execute = command(
+        "exec",
+        "Be a transparent init for any command: forward signals, reap orphans, end with its status.",
+        "directus-supervisor exec -- node worker.js --queue mail",
+    )
+    execute.usage = f"{PROGRAM} exec [-h] -- CMD [ARG …]"
+    execute.add_argument("argv", nargs="+", metavar="CMD", help="the program, by path or in PATH, and its arguments")
+
+    command("version", "Print the versions of the supervisor, Python and Directus.", "directus-supervisor version")
+    return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= _LONGEST_S:
+        raise ValueError
+    return seconds
+
+
+def main(arguments: Sequence[str], inbox: SignalInbox) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the command line without the program's name.
+        inbox: where signals have been arriving since the process began.
+
+    Returns:
+        The status to exit with.
+    """
+    options = make_parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace, SignalInbox], int] = _COMMANDS[options.command]
+    return run(options, inbox)
+
+
+def _run(options: argparse.Namespace, inbox: SignalInbox) -> int:
+    return _engine(inbox, command="run", launch=True, once=options.once)
+
+
+def _migrate(_options: argparse.Namespace, inbox: SignalInbox) -> int:
+    return _engine(inbox, command="migrate", launch=False, once=False)
+
+
+def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool) -> int:
+    started = time.monotonic()
+    from supervisor.logs import events  # noqa: PLC0415
+    from supervisor.logs.setup import close, get_log, set_up  # noqa: PLC0415
+    from supervisor.settings import load_settings  # noqa: PLC0415
+
+    # The log is up before the heavy imports and before the configuration is judged.
+    early = load_settings(os.environ, Path.cwd()).settings
+    set_up(early.log_format, early.log_level)
+    log = get_log("supervisor")
+    log.emit(
+        events.SUPERVISOR_STARTED,
+        version=__version__,
+        pid=os.getpid(),
+        python=".".join(map(str, sys.version_info[:3])),
+        run=command,
+    )
+    exit_code = 0
+    try:
+        report = _run_engine(inbox, launch=launch, once=once)
+        # A stop is what `run` is for; a migration that was stopped is not done.
+        if report.stopped_by is not None and not launch:
+            exit_code = 128 + report.stopped_by
+        log.emit(events.SUPERVISOR_STOPPED, exit_code=exit_code, uptime_s=round(time.monotonic() - started, 3))
+        if once:
+            _print_summary(report)
+    except SupervisorError as error:
+        exit_code = error.exit_code
+        log.emit(
+            events.SUPERVISOR_FAILED,
+            code=error.failure.code,
+            message=error.message,
+            remedy=error.remedy,
+            exit_code=exit_code,
+            **error.facts,
+        )
+    except Exception as error:  # noqa: BLE001 - PID 1 must explain even what it does not understand
+        exit_code = ExitCode.BUG
+        log.emit(
+            events.SUPERVISOR_FAILED,
+            code=BUG.code,
+            message=f"{type(error).__name__}: {error}",
+            remedy=BUG.remedy,
+            exit_code=exit_code,
+            exc_info=error,
+        )
+    close()
+    return int(exit_code)
+
+
+def _run_engine(inbox: SignalInbox, *, launch: bool, once: bool) -> Report:
+    import anyio  # noqa: PLC0415 - after the first log line
+
+    from supervisor.configuration import configure, log_warnings  # noqa: PLC0415
+    from supervisor.directus.variables import secrets_in  # noqa: PLC0415
+    from supervisor.logs.setup import redactor  # noqa: PLC0415
+    from supervisor.run import run_supervisor  # noqa: PLC0415
+
+    # The message of a failed configuration must not show a secret either.
+    redactor.know(secret for name, value in os.environ.items() for secret in secrets_in(name, value))
+    configuration = configure(os.environ, Path.cwd())
+    redactor.know(configuration.environment.secret_values())
+    log_warnings(configuration)
+
+    async def run() -> Report:
+        return await run_supervisor(configuration, inbox, launch=launch, once=once)
+
+    return anyio.run(run)
+
+
+def _print_summary(report: Report) -> None:
+    from supervisor.report import phase_table  # noqa: PLC0415
+
+    print(phase_table(report), file=sys.stderr)  # noqa: T201
+
+
+def _dev(options: argparse.Namespace, _inbox: SignalInbox) -> int:
+    from supervisor.dev.command import run_dev  # noqa: PLC0415
+
+    return run_dev(Path.cwd(), once=options.once, fresh=options.fresh)
+
+
+def _config(options: argparse.Namespace, _inbox: SignalInbox) -> int:
+    from supervisor.show_config import show_config  # noqa: PLC0415
+
+    return show_config(os.environ, Path.cwd(), as_json=options.json)
+
+
+def _health(options: argparse.Namespace, _inbox: SignalInbox) -> int:
+    from supervisor.health.ask import ask  # noqa: PLC0415
+
+    return ask(os.environ, Path.cwd(), options.probe, options.timeout)
+
+
+def _exec(options: argparse.Namespace, _inbox: SignalInbox) -> int:
+    from supervisor.process.inherited import InheritedSignals  # noqa: PLC0415
+    from supervisor.process.transparent import run_transparently  # noqa: PLC0415
+
+    return run_transparently(options.argv, InheritedSignals.hold_all())
+
+
+def _version(_options: argparse.Namespace, _inbox: SignalInbox) -> int:
+    from supervisor.show_config import show_versions  # noqa: PLC0415
+
+    return show_versions(os.environ, Path.cwd())
+
+
+_COMMANDS: Final[dict[str, Callable[[argparse.Namespace, SignalInbox], int]]] = {
+    "run": _run,
+    "migrate": _migrate,
+    "dev": _dev,
+    "config": _config,
+    "health": _health,
+    "exec": _exec,
+    "version": _version,
+}

@@ -1,0 +1,1 @@
+"""Development: everything that `directus-supervisor dev` sets up on a bare machine."""

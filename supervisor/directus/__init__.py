@@ -1,0 +1,1 @@
+"""Directus: where it is installed, what it is configured with, and its command line."""

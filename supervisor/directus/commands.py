@@ -1,0 +1,118 @@
+"""Running Directus' own commands, their lines in the log, their last lines kept for the account of a failure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from supervisor.configuration import Configuration
+from supervisor.directus.pino import parse_line
+from supervisor.directus.strays import STEP_APPLICATION_NAME
+from supervisor.logs import events
+from supervisor.logs.setup import Log, get_log
+from supervisor.process.child import Child, ChildSpec, ExitStatus, Stream, running
+from supervisor.process.init import Init
+from supervisor.process.last_words import last_words
+from supervisor.process.output import Line
+
+# An error of Node.js with its stack and properties takes thirty lines and more.
+KEPT_LINES: Final = 60
+LEASH: Final = Path(__file__).with_name("leash.mjs")
+
+
+class OutputLog:
+    """Turns the lines of one process into log events and keeps the last ones.
+
+    Args:
+        process: what the log calls the process.
+        log: where the lines go.
+    """
+
+    def __init__(self, process: str, log: Log) -> None:
+        self._process = process
+        self._log = log
+        self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
+
+    def consume(self, stream: Stream, line: Line) -> None:
+        """Take one line."""
+        entry = parse_line(line.data, plain_level="info" if stream == "stdout" else "error")
+        if entry.message:
+            self.last_lines.append(entry.message)
+        fields: dict[str, object] = {"process": self._process, "stream": stream, "message": entry.message}
+        if entry.data:
+            fields["data"] = entry.data
+        if line.partial:
+            fields["partial"] = True
+        self._log.emit(events.PROCESS_OUTPUT, level=entry.level, **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """How a Directus step ended.
+
+    Attributes:
+        status: of its process; None when it took too long and was stopped.
+        last_lines: what it wrote at the end.
+    """
+
+    status: ExitStatus | None
+    last_lines: tuple[str, ...]
+
+    @property
+    def account(self) -> str:
+        """How it ended, and its last words, as half a sentence."""
+        ending = f"ended with {self.status}" if self.status is not None else "took too long and was stopped"
+        words = last_words(self.last_lines)
+        return f"{ending}; its last words: {words}" if words else f"{ending}, without a word"
+
+
+async def run_step(
+    configuration: Configuration,
+    init: Init,
+    step: str,
+    argv: tuple[str, ...],
+    *,
+    on_message: Callable[[Child, object], None] = lambda _child, _message: None,
+) -> StepResult:
+    """Run one step of Directus to its end, at most ``SUPERVISOR_STEP_TIMEOUT_S``; a cancellation ends it.
+
+    Args:
+        configuration: environment, folder, limits.
+        init: starts and reaps it.
+        step: its name for the log.
+        argv: the command line.
+        on_message: called with the child and each message that it sends on its Node channel. Every step has one, by
+            which it learns of our end.
+
+    Raises:
+        SupervisorError: when the program cannot be started.
+    """
+    log = get_log("directus")
+    output = OutputLog(step, log)
+    children: list[Child] = []
+
+    def deliver(message: object) -> None:
+        on_message(children[0], message)
+
+    spec = ChildSpec(
+        name=step,
+        argv=argv,
+        environment={**configuration.child_environment, "PGAPPNAME": STEP_APPLICATION_NAME},
+        cwd=configuration.installation.directory,
+        stop_timeout_s=configuration.settings.stop_timeout_s,
+        consume=output.consume,
+        on_message=deliver,
+        ends=True,
+    )
+    status = None
+    async with running(spec, init) as child:
+        children.append(child)
+        log.emit(events.DIRECTUS_STEP, step=step, pid=child.pid)
+        with anyio.move_on_after(configuration.settings.step_timeout_s):
+            status = await child.wait()
+    return StepResult(status, tuple(output.last_lines))

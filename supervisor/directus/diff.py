@@ -1,0 +1,96 @@
+"""Directus' schema diff, read: what is created, changed and deleted, by name. Pure.
+
+Directus describes each object's difference by ``deep-diff``'s list of edits, of which the first one tells what happens
+to the object as a whole: N new, D deleted, E edited, A changed within a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+_PARTS: Final = (
+    ("collections", "collection"),
+    ("fields", "field"),
+    ("systemFields", "field"),
+    ("relations", "relation"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happens to one object.
+
+    Attributes:
+        kind: "collection", "field" or "relation".
+        action: "create", "change" or "delete".
+        collection: name of the collection.
+        field: name of the field; None for a collection.
+    """
+
+    kind: str
+    action: str
+    collection: str
+    field: str | None
+
+    @property
+    def name(self) -> str:
+        """The object's name, as in "entries.race_number"."""
+        name = self.collection if self.field is None else f"{self.collection}.{self.field}"
+        return f"relation {name}" if self.kind == "relation" else name
+
+    @property
+    def drops_data(self) -> bool:
+        """Whether rows or values would be gone: dropping a relation only drops a constraint."""
+        return self.action == "delete" and self.kind in {"collection", "field"}
+
+
+def read_changes(diff: Any) -> tuple[Change, ...]:  # noqa: ANN401 - JSON
+    """Read the diff that Directus computed.
+
+    Raises:
+        ValueError: when it has not the expected shape.
+    """
+    changes = []
+    try:
+        for part, kind in _PARTS:
+            for item in diff.get(part) or []:
+                field = item.get("field") if part != "collections" else None
+                changes.append(Change(kind, _action(item["diff"]), item["collection"], field))
+    except (AttributeError, KeyError, IndexError, TypeError) as error:
+        raise ValueError(f"the diff has an unknown shape: {error!r}") from error
+    return tuple(changes)
+
+
+def _action(edits: list[dict[str, Any]]) -> str:
+    first = edits[0]
+    if first["kind"] not in {"N", "D", "E", "A"}:
+        raise KeyError(first["kind"])
+    whole_object = not first.get("path")
+    if whole_object and first["kind"] == "N":
+        return "create"
+    if whole_object and first["kind"] == "D":
+        return "delete"
+    return "change"
+
+
+def without_collections(changes: Iterable[Change], ignored: Collection[str]) -> tuple[Change, ...]:
+    """The changes that concern none of the ignored collections."""
+    return tuple(change for change in changes if change.collection not in ignored)
+
+
+def outermost(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """The changes without the fields and relations of collections that are themselves created."""
+    changes = tuple(changes)
+    created = {change.collection for change in changes if change.kind == "collection" and change.action == "create"}
+    return tuple(change for change in changes if change.kind == "collection" or change.collection not in created)
+
+
+def names_by_action(changes: Iterable[Change]) -> dict[str, Any]:
+    """Names of the changed objects, for the log."""
+    names: dict[str, list[str]] = {"created": [], "changed": [], "deleted": []}
+    words = {"create": "created", "change": "changed", "delete": "deleted"}
+    for change in changes:
+        names[words[change.action]].append(change.name)
+    return names

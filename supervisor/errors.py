@@ -1,0 +1,247 @@
+"""The catalogue of failures: a stable code, an exit status and a remedy for each.
+
+Every way in which this program ends other than "stopped as asked" is one entry here and one section of
+``docs/runbook.md``. The statuses 2, 3 and 4 are those of the bash flow that this program replaces; 64, 70 and 78
+are the BSD ``sysexits(3)``; 126, 127 and 128+n are the shell's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+
+class ExitCode(IntEnum):
+    """What the process ends with; orchestrators and CI gates rely on these numbers."""
+
+    STOPPED = 0
+    CHECKSUM_MISMATCH = 2
+    SQL_FAILED = 3
+    DUPLICATE_NUMBER = 4
+    DIRECTUS_FAILED = 5
+    DESTRUCTIVE_CHANGE = 6
+    CRASH_LOOP = 7
+    POSTGRES_UNREACHABLE = 8
+    LOCK_TIMEOUT = 9
+    USAGE = 64
+    BUG = 70
+    CONFIG = 78
+    NOT_EXECUTABLE = 126
+    NOT_FOUND = 127
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One entry of the catalogue.
+
+    Attributes:
+        code: stable dotted name, also the anchor of the runbook section.
+        exit_code: the status that the process ends with.
+        meaning: one sentence on what is wrong in general.
+        remedy: one sentence on what to do, used where the place of the failure knows nothing better.
+    """
+
+    code: str
+    exit_code: ExitCode
+    meaning: str
+    remedy: str
+
+
+class SupervisorError(Exception):
+    """A failure that is understood: it carries its catalogue entry and the facts of this occurrence.
+
+    Args:
+        failure: the catalogue entry.
+        message: one sentence naming the file, line, table or variable that is concerned.
+        remedy: replaces the entry's general remedy.
+        facts: further fields for the log line.
+    """
+
+    def __init__(self, failure: Failure, message: str, *, remedy: str | None = None, **facts: Any) -> None:  # noqa: ANN401
+        super().__init__(message)
+        self.failure = failure
+        self.message = message
+        self.remedy = remedy if remedy is not None else failure.remedy
+        self.facts: dict[str, Any] = facts
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The status that the process ends with."""
+        return self.failure.exit_code
+
+
+CATALOGUE: dict[str, Failure] = {}
+
+
+def _failure(code: str, exit_code: ExitCode, meaning: str, remedy: str) -> Failure:
+    entry = Failure(code, exit_code, meaning, remedy)
+    CATALOGUE[code] = entry
+    return entry
+
+
+# Configuration
+CONFIG_INVALID = _failure(
+    "config.invalid",
+    ExitCode.CONFIG,
+    "One or more settings cannot be used.",
+    "Correct the settings named in the message; `directus-supervisor config` shows where each one comes from.",
+)
+DIRECTUS_NOT_FOUND = _failure(
+    "directus.not_found",
+    ExitCode.CONFIG,
+    "No Directus installation was found where the settings say.",
+    "Set SUPERVISOR_DIRECTUS_DIR to the folder that holds cli.js or node_modules/directus/cli.js.",
+)
+NODE_NOT_FOUND = _failure(
+    "directus.node_not_found",
+    ExitCode.CONFIG,
+    "No usable Node.js binary was found.",
+    "Set SUPERVISOR_NODE to the node binary, or put one on PATH.",
+)
+PORT_TAKEN = _failure(
+    "directus.port_taken",
+    ExitCode.CONFIG,
+    "The address that Directus is to listen on is in use.",
+    "Set PORT to a free port, or stop the process that holds it.",
+)
+HEALTH_PORT_TAKEN = _failure(
+    "health.port_taken",
+    ExitCode.CONFIG,
+    "The address of the health port cannot be bound.",
+    "Set SUPERVISOR_HEALTH_PORT to a free port, or to 0 to take any.",
+)
+
+# Postgres
+POSTGRES_UNREACHABLE = _failure(
+    "postgres.unreachable",
+    ExitCode.POSTGRES_UNREACHABLE,
+    "Postgres did not answer before the deadline.",
+    "Check that the server runs and that DB_HOST and DB_PORT reach it; or raise SUPERVISOR_POSTGRES_TIMEOUT_S.",
+)
+POSTGRES_REFUSED = _failure(
+    "postgres.refused",
+    ExitCode.CONFIG,
+    "Postgres answered, and refused the connection for a reason that waiting cannot mend.",
+    "Correct the database settings named in the message.",
+)
+POSTGRES_LOST = _failure(
+    "postgres.connection_lost",
+    ExitCode.POSTGRES_UNREACHABLE,
+    "The connection to Postgres was lost while a phase was running.",
+    "See the server's own log; nothing of the running file was kept, the next boot goes on from there.",
+)
+LOCK_TIMEOUT = _failure(
+    "lock.timeout",
+    ExitCode.LOCK_TIMEOUT,
+    "Another supervisor held the migration lock for too long.",
+    "Look at the holder named in the message; raise SUPERVISOR_LOCK_TIMEOUT_S if its migration is simply long.",
+)
+
+# SQL
+SQL_CHECKSUM_MISMATCH = _failure(
+    "sql.checksum_mismatch",
+    ExitCode.CHECKSUM_MISMATCH,
+    "A SQL file was edited after it had been applied.",
+    "Restore the file as it was applied, and put the change into a new file with the next number.",
+)
+SQL_FAILED = _failure(
+    "sql.failed",
+    ExitCode.SQL_FAILED,
+    "A statement of a SQL file failed; nothing of that file was kept.",
+    "Correct the statement at the place named; the next boot runs the file again.",
+)
+SQL_ASSERTION_FAILED = _failure(
+    "sql.assertion_failed",
+    ExitCode.SQL_FAILED,
+    "An assertion of a SQL file does not hold on this database; nothing of that file was kept.",
+    "Make the database what the assertion expects, or correct the assertion; the next boot runs the file again.",
+)
+SQL_GUARD_TABLE = _failure(
+    "sql.guard_table",
+    ExitCode.CONFIG,
+    "The table that records the applied SQL files cannot be used.",
+    "It needs the columns filename, applied_at and checksum, and DB_USER the right to read and to fill it.",
+)
+SQL_INVALID_FILE = _failure(
+    "sql.invalid_file",
+    ExitCode.SQL_FAILED,
+    "A SQL file cannot be run as it is.",
+    "Correct the file at the place named.",
+)
+SQL_EXTENSION_MISSING = _failure(
+    "sql.extension_missing",
+    ExitCode.SQL_FAILED,
+    "A SQL file needs an extension that this server does not offer.",
+    "Install the extension on the server, or list it in SUPERVISOR_OPTIONAL_EXTENSIONS to leave the file pending.",
+)
+SQL_DUPLICATE_NUMBER = _failure(
+    "sql.duplicate_number",
+    ExitCode.DUPLICATE_NUMBER,
+    "Two SQL files have the same number or the same name.",
+    "Give one of them the next free number.",
+)
+
+# Directus steps
+BOOTSTRAP_FAILED = _failure(
+    "directus.bootstrap_failed",
+    ExitCode.DIRECTUS_FAILED,
+    "Directus' bootstrap did not bring its system tables to this version.",
+    "Read Directus' own lines just above this one.",
+)
+SNAPSHOT_INVALID = _failure(
+    "schema.snapshot_invalid",
+    ExitCode.DIRECTUS_FAILED,
+    "The schema snapshot cannot be read.",
+    "Export it again from a live Directus: `node cli.js schema snapshot`.",
+)
+SCHEMA_FAILED = _failure(
+    "schema.apply_failed",
+    ExitCode.DIRECTUS_FAILED,
+    "Directus could not bring the schema to the snapshot.",
+    "Read Directus' own lines just above this one.",
+)
+SCHEMA_DESTRUCTIVE = _failure(
+    "schema.destructive_change",
+    ExitCode.DESTRUCTIVE_CHANGE,
+    "Applying the snapshot would delete collections or fields that the database has.",
+    "Export a new snapshot from the live database, so that it holds what was made there.",
+)
+
+# Supervision
+CRASH_LOOP = _failure(
+    "directus.crash_loop",
+    ExitCode.CRASH_LOOP,
+    "Directus ended too often, too soon after its start.",
+    "Read its last lines in the message; fix their cause, then start the container again.",
+)
+COMMAND_NOT_FOUND = _failure(
+    "process.not_found",
+    ExitCode.NOT_FOUND,
+    "The program to run does not exist.",
+    "Correct the path or install the program.",
+)
+COMMAND_NOT_EXECUTABLE = _failure(
+    "process.not_executable",
+    ExitCode.NOT_EXECUTABLE,
+    "The program to run cannot be executed.",
+    "Give the file execute permission, and check its interpreter and architecture.",
+)
+USAGE = _failure(
+    "usage",
+    ExitCode.USAGE,
+    "The command line is wrong.",
+    "See `directus-supervisor --help`.",
+)
+DEV_SETUP_FAILED = _failure(
+    "dev.setup_failed",
+    ExitCode.CONFIG,
+    "The development environment could not be set up.",
+    "See the output of the step named in the message.",
+)
+BUG = _failure(
+    "internal.bug",
+    ExitCode.BUG,
+    "The supervisor met a condition that it does not understand.",
+    "Report it with the traceback; the database is as the last finished phase left it.",
+)

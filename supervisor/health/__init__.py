@@ -1,0 +1,1 @@
+"""Health: the probes that an orchestrator asks."""

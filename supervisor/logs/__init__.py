@@ -1,0 +1,1 @@
+"""Logs: one structured stream that never blocks the event loop."""

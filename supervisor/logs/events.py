@@ -1,0 +1,149 @@
+"""The catalogue of events: the name, the level and the meaning of every line that this program writes.
+
+``docs/events.md`` is generated from here. Durations are in seconds and end in ``_s``; times are RFC 3339 in UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of the catalogue."""
+
+    name: str
+    level: str
+    meaning: str
+
+
+CATALOGUE: Final[dict[str, Event]] = {}
+
+
+def _event(name: str, level: str, meaning: str) -> Event:
+    entry = Event(name, level, meaning)
+    CATALOGUE[name] = entry
+    return entry
+
+
+# The supervisor itself
+SUPERVISOR_STARTED = _event(
+    "supervisor.started", "info", "The process is up: its `version`, `pid`, `python` and what it is to `run`."
+)
+SUPERVISOR_STOPPED = _event(
+    "supervisor.stopped", "info", "The process ends as asked, with `exit_code`, after `uptime_s`."
+)
+SUPERVISOR_FAILED = _event(
+    "supervisor.failed",
+    "error",
+    "The process ends because of a failure: its `code` (see the runbook), `message`, `remedy` and `exit_code`.",
+)
+STATE_CHANGED = _event("state.changed", "info", "The lifecycle moved from `before` to `state`, for `reason`.")
+SIGNAL_RECEIVED = _event("signal.received", "info", "A `signal` came, and what follows from it (`action`).")
+CONFIG_WARNING = _event("config.warning", "warning", "A setting is usable but unwise; `message` and `remedy` say why.")
+LIBRARY_LINE = _event("library.line", "warning", "A library (`logger`) had something to say: `message`.")
+
+# The boot
+BOOT_STARTED = _event("boot.started", "info", "The phases begin, against `database`.")
+BOOT_FINISHED = _event("boot.finished", "info", "Every phase is done, after `duration_s`.")
+PHASE_STARTED = _event("phase.started", "debug", "A `phase` begins.")
+PHASE_FINISHED = _event(
+    "phase.finished",
+    "info",
+    "A `phase` is done: `outcome` (changed, unchanged, skipped), `summary`, `duration_s`.",
+)
+PHASE_FAILED = _event("phase.failed", "error", "A `phase` failed after `duration_s`; the failure follows.")
+
+# Postgres and the lock
+POSTGRES_WAITING = _event(
+    "postgres.waiting",
+    "warning",
+    "Postgres cannot be used yet: `attempt`, `cause`, and the next try in `next_delay_s`.",
+)
+POSTGRES_ANSWERED = _event("postgres.answered", "info", "Postgres answers: `server_version`, after `attempt` tries.")
+LOCK_WAITING = _event(
+    "lock.waiting",
+    "info",
+    "Another session holds the migration lock: `holder`, `waited_s` so far, limit `timeout_s`.",
+)
+LOCK_ACQUIRED = _event("lock.acquired", "debug", "The migration lock is ours, after `waited_s`.")
+
+# SQL files
+SQL_APPLIED = _event("sql.applied", "info", "A SQL `file` was applied in `duration_s`.")
+SQL_PENDING = _event(
+    "sql.pending",
+    "warning",
+    "A SQL `file` stays pending: the server does not offer the `extension` it requires.",
+)
+SQL_ORPHAN_ROWS = _event(
+    "sql.orphan_rows", "info", "`migrations_applied` names `files` that no longer exist here; harmless."
+)
+SQL_NOTICE = _event("sql.notice", "info", "The server raised a notice while a SQL `file` ran.")
+
+# Directus
+DIRECTUS_FOUND = _event("directus.found", "info", "The Directus installation in use: its `version`, `path` and `node`.")
+DIRECTUS_STEP = _event("directus.step", "info", "A Directus `step` begins, as process `pid`.")
+DIRECTUS_NO_ADMIN = _event(
+    "directus.no_admin",
+    "warning",
+    "Directus is installed but has no user: nobody can log in; `remedy` says how.",
+)
+DIRECTUS_STARTED_OVER = _event(
+    "directus.bootstrap_started_over",
+    "warning",
+    "A first bootstrap was interrupted; the `tables` that it left hold no data, were dropped, and all begins anew.",
+)
+DIRECTUS_UNFINISHED = _event(
+    "directus.bootstrap_unfinished",
+    "info",
+    "The bootstrap of Directus is not complete, and other sessions are there: for `watch_s` it is seen if one goes on.",
+)
+DIRECTUS_STRAY_STEP = _event(
+    "directus.stray_step",
+    "warning",
+    "A supervisor that is gone has left a Directus step behind; its Postgres sessions (`backends`) were ended.",
+)
+SCHEMA_PLAN = _event(
+    "schema.plan", "info", "What the snapshot changes: `created`, `changed` and `deleted` objects by name."
+)
+SCHEMA_GHOSTS = _event(
+    "schema.ghosts_ignored",
+    "warning",
+    "The snapshot would create `collections` whose tables SQL files have made; they are left alone.",
+)
+SCHEMA_RESIDUE = _event(
+    "schema.residue",
+    "warning",
+    "Directus still sees differences after the apply: `objects` (directus#24192).",
+)
+
+# Processes
+PROCESS_STARTED = _event("process.started", "info", "A `process` was started: `pid`, `command`.")
+PROCESS_READY = _event("process.ready", "info", "The `process` accepts requests, `after_s` its start, known by `how`.")
+PROCESS_NOT_READY = _event(
+    "process.not_ready", "error", "The `process` was not ready within `timeout_s` and is stopped."
+)
+PROCESS_OUTPUT = _event("process.output", "info", "One line that a `process` wrote; the level is the one it gave.")
+PROCESS_EXITED = _event(
+    "process.exited",
+    "info",
+    "A `process` ended: `exit_code` or `signal`, after `uptime_s`, `expected` or not.",
+)
+PROCESS_RESTARTING = _event(
+    "process.restarting",
+    "warning",
+    "The `process` is started again in `delay_s`, restart `restart` of `limit`.",
+)
+PROCESS_STOPPING = _event(
+    "process.stopping", "info", "The `process` group gets SIGTERM, and SIGKILL after `timeout_s`."
+)
+PROCESS_KILLED = _event(
+    "process.killed", "warning", "Processes that did not end by themselves got SIGKILL: `pids`, for `reason`."
+)
+ORPHAN_REAPED = _event("orphan.reaped", "debug", "An orphan that ended was reaped: `pid`.")
+
+# Health
+HEALTH_LISTENING = _event("health.listening", "info", "The health port answers at `address`.")

@@ -1,0 +1,180 @@
+"""structlog, set up: one stream, one shape, every line with its timestamp, level, event, component and boot id."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import uuid
+from collections.abc import MutableMapping
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from supervisor.logs.events import LEVELS, LIBRARY_LINE, Event
+from supervisor.logs.redact import Redactor
+from supervisor.logs.sink import LineSink
+
+_FLUSH_S: Final = 1.0
+# Words of our own; masking them for a password that is the same word would tell the password.
+_OWN: Final = frozenset({"timestamp", "level", "event", "component", "boot_id", "process", "stream", "phase"})
+
+
+class Log(structlog.BoundLoggerBase):
+    """A logger that takes events of the catalogue, so that no event goes undocumented."""
+
+    def emit(self, event: Event, /, level: str | None = None, **fields: Any) -> None:  # noqa: ANN401 - any field
+        """Log one event.
+
+        Args:
+            event: the catalogue entry; it gives name and level.
+            level: replaces the entry's level, for lines whose level somebody else decided.
+            fields: what this occurrence adds.
+        """
+        severity = level or event.level
+        if LEVELS[severity] >= _threshold:
+            self._proxy_to_logger(severity, event.name, **fields)
+
+    def bind(self, **fields: object) -> Log:
+        """A logger that adds `fields` to every line."""
+        return super().bind(**fields)
+
+
+class _SinkLogger:
+    """What structlog hands the rendered line to."""
+
+    def __init__(self, sink: LineSink) -> None:
+        self._sink = sink
+
+    def msg(self, line: str) -> None:
+        self._sink.write(line.encode("utf-8", "backslashreplace") + b"\n")
+
+    debug = info = warning = error = critical = msg
+
+
+boot_id: Final = uuid.uuid4().hex[:12]
+redactor: Final = Redactor()
+sink: Final = LineSink(1)
+_threshold = LEVELS["info"]
+
+
+def set_up(log_format: str, log_level: str) -> None:
+    """Make every logger write in `log_format` ("auto", "json" or "console") from `log_level` on."""
+    global _threshold  # noqa: PLW0603 - read on every line, a module global is the cheapest place
+    _threshold = LEVELS[log_level]
+    console = log_format == "console" or (log_format == "auto" and _is_terminal())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            _stamp,
+            structlog.processors.format_exc_info,
+            _Render(_console_renderer() if console else _render_json),
+        ],
+        wrapper_class=Log,
+        logger_factory=lambda *_: _SinkLogger(sink),
+        cache_logger_on_first_use=False,
+    )
+    _adopt_standard_logging()
+
+
+def get_log(component: str) -> Log:
+    """The logger of one component."""
+    return cast("Log", structlog.get_logger(component=component))
+
+
+def close() -> None:
+    """Write what is still queued; gives up on a stalled stream after a second."""
+    sink.flush(_FLUSH_S)
+
+
+def _is_terminal() -> bool:
+    try:
+        return os.isatty(1)
+    except OSError:
+        return False
+
+
+def _stamp(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    stamped: EventDict = {
+        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "level": method,
+        "event": event.pop("event"),
+        "component": event.pop("component", "supervisor"),
+        "boot_id": boot_id,
+    }
+    stamped.update(event)
+    return stamped
+
+
+class _Render:
+    """The last processor: renders, and masks secrets where the rendered line shows that there are any."""
+
+    def __init__(self, render: Processor) -> None:
+        self._render = render
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> str:
+        plain = dict(event)
+        line = str(self._render(logger, method, event))
+        if redactor.concerns(line):
+            masked = {name: value if name in _OWN else redactor.value(value) for name, value in plain.items()}
+            line = str(self._render(logger, method, masked))
+        return line
+
+
+def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    try:
+        return _to_json(event)
+    except ValueError:
+        return _to_json(_finite(event))
+
+
+def _to_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    """`value` with NaN and the infinities as text, since JSON has no numbers for them."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _console_renderer() -> Processor:
+    colors = _is_terminal() and not os.environ.get("NO_COLOR")
+    renderer = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=26, sort_keys=False)
+
+    def render(logger: WrappedLogger, method: str, event: MutableMapping[str, Any]) -> str:
+        event.pop("boot_id", None)
+        event["timestamp"] = str(event["timestamp"])[11:23]
+        message = event.pop("message", None)
+        if message is not None:
+            event["event"] = f"{event['event']:<26} {message}"
+        return str(renderer(logger, method, event))
+
+    return render
+
+
+class _ForwardToStructlog(logging.Handler):
+    """Gives the lines of libraries (uvicorn, asyncio) the shape of our own."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = record.levelname.lower()
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 - a library's wrong format arguments must not end what it was doing
+            message = f"{record.msg} {record.args}"
+        fields: dict[str, object] = {"message": message, "logger": record.name}
+        if record.exc_info:
+            fields["exc_info"] = record.exc_info
+        get_log("library").emit(LIBRARY_LINE, level=level if level in LEVELS else "error", **fields)
+
+
+def _adopt_standard_logging() -> None:
+    root = logging.getLogger()
+    root.handlers = [_ForwardToStructlog()]
+    root.setLevel(logging.WARNING)

@@ -1,0 +1,93 @@
+"""What a phase is given, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from supervisor.errors import BUG, SupervisorError
+
+if TYPE_CHECKING:
+    from supervisor.configuration import Configuration
+    from supervisor.postgres.connect import Connection
+    from supervisor.postgres.lock import Lock
+    from supervisor.postgres.sqlfile import SqlTree
+    from supervisor.process.init import Init
+
+Result = Literal["changed", "unchanged", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a phase did.
+
+    Attributes:
+        result: whether the database is different now; "skipped" when there was nothing to look at.
+        summary: one short sentence.
+    """
+
+    result: Result
+    summary: str
+
+
+@dataclass(slots=True)
+class Boot:
+    """What the phases share.
+
+    Attributes:
+        configuration: everything that was configured.
+        sql: the SQL files, read and checked before anything ran.
+        init: starts and reaps processes.
+    """
+
+    configuration: Configuration
+    sql: SqlTree
+    init: Init
+    _connection: Connection | None = field(default=None, init=False)
+    _lock: Lock | None = field(default=None, init=False)
+
+    @property
+    def connection(self) -> Connection:
+        """The session that everything of this boot uses; there from the first phase on."""
+        if self._connection is None:
+            raise SupervisorError(BUG, "a phase asked for the database before it was connected")
+        return self._connection
+
+    @connection.setter
+    def connection(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a session."""
+        return self._connection is not None
+
+    @property
+    def lock(self) -> Lock:
+        """The migration lock, held during every phase after the first."""
+        if self._lock is None:
+            raise SupervisorError(BUG, "a phase asked for the migration lock before it was taken")
+        return self._lock
+
+    @lock.setter
+    def lock(self, lock: Lock) -> None:
+        self._lock = lock
+
+
+Run: TypeAlias = Callable[[Boot], Awaitable[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One step of the boot.
+
+    Attributes:
+        name: what logs and reports call it.
+        run: the step itself.
+        locked: whether it runs under the migration lock.
+    """
+
+    name: str
+    run: Run
+    locked: bool = True

@@ -1,0 +1,1 @@
+"""Postgres: the connection Directus uses, the lock, and the SQL migrations."""

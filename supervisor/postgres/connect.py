@@ -1,0 +1,230 @@
+"""Connecting to the database that Directus uses, and telling the failures that time can mend from those it cannot."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import asyncpg
+from asyncpg import exceptions as pg
+from asyncpg.connect_utils import SessionAttribute
+
+from supervisor import errors
+from supervisor.errors import SupervisorError
+from supervisor.postgres.target import Target
+from supervisor.postgres.tls import ssl_context
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+APPLICATION_NAME: Final = "directus-supervisor"
+
+# Class 57P: the server is starting, stopping or recovering; 53300: too many connections.
+_MENDED_BY_TIME: Final = (
+    pg.CannotConnectNowError,
+    pg.AdminShutdownError,
+    pg.CrashShutdownError,
+    pg.TooManyConnectionsError,
+    pg.ConnectionDoesNotExistError,
+    pg.ConnectionFailureError,
+)
+LOST: Final = (
+    pg.AdminShutdownError,
+    pg.CrashShutdownError,
+    pg.CannotConnectNowError,
+    pg.ConnectionDoesNotExistError,
+    pg.ConnectionFailureError,
+    pg.InternalClientError,
+    ConnectionError,
+    EOFError,
+)
+
+
+# Without these the backend of a killed supervisor runs its statement to the end, and keeps the lock that long. Not in
+# the start-up message: poolers refuse what they do not know there, and servers before 14 do not know the first one.
+_NOTICE_DEAD_CLIENT: Final = """
+    SELECT set_config(name, wanted, false)
+      FROM (VALUES ('client_connection_check_interval', '2s'), ('tcp_keepalives_idle', '30'),
+                   ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '3')) AS ours (name, wanted)
+      JOIN pg_settings USING (name)
+"""
+_RESET: Final = """
+    RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
+    DISCARD TEMP; DISCARD SEQUENCES; DEALLOCATE ALL; UNLISTEN *
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a failed attempt to connect means.
+
+    Attributes:
+        retry: whether another attempt can succeed without anybody changing anything.
+        cause: one sentence.
+        remedy: what to do, for failures that stay.
+    """
+
+    retry: bool
+    cause: str
+    remedy: str = ""
+
+
+async def connect(target: Target, timeout_s: float) -> Connection:
+    """Open one session on the database of `target`.
+
+    Args:
+        target: where and as whom.
+        timeout_s: seconds for the whole of it, TLS and authentication included.
+
+    Raises:
+        OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError: see :func:`judge`.
+    """
+    server_settings = {"application_name": APPLICATION_NAME}
+    if target.search_path:
+        server_settings["search_path"] = ", ".join(map(quote_identifier, target.search_path))
+    if target.options:
+        server_settings["options"] = target.options
+    with anyio.fail_after(timeout_s):
+        connection: Connection = await asyncpg.connect(
+            host=target.host,
+            port=target.port,
+            user=target.user,
+            password=target.password,
+            database=target.database,
+            # Left to itself asyncpg tries TLS first, where Directus speaks plainly unless told otherwise.
+            ssl=ssl_context(target.ssl) if target.ssl is not None else False,
+            # The next two would come from PGSSLNEGOTIATION and PGTARGETSESSIONATTRS, which node-postgres does not know.
+            direct_tls=False,
+            target_session_attrs=SessionAttribute.any,
+            timeout=timeout_s,
+            statement_cache_size=0,
+            server_settings=server_settings,
+        )
+        try:
+            await _notice_dead_client(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+    return connection
+
+
+async def reset_session(connection: Connection) -> None:
+    """Bring a session back to how :func:`connect` made it, but for the advisory locks that it holds."""
+    await connection.execute(_RESET)
+    await _notice_dead_client(connection)
+
+
+async def _notice_dead_client(connection: Connection) -> None:
+    with suppress(pg.InvalidParameterValueError):
+        await connection.execute(_NOTICE_DEAD_CLIENT)
+
+
+def quote_identifier(name: str) -> str:
+    """`name` as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def judge(error: BaseException, target: Target) -> Verdict:  # noqa: C901, PLR0911 - one case a line
+    """Tell what a failed attempt to connect means.
+
+    Args:
+        error: what :func:`connect` raised.
+        target: for names in the sentences.
+    """
+    where = f"{target.host}:{target.port}"
+    match error:
+        case pg.InvalidPasswordError():
+            # The server does not tell the two apart.
+            return Verdict(
+                False,
+                f"wrong password for user {target.user!r}, or no such user",
+                "Correct DB_PASSWORD or DB_USER.",
+            )
+        case pg.InvalidAuthorizationSpecificationError():
+            return Verdict(
+                False,
+                f"user {target.user!r} is not let in: {_first_line(error)}",
+                "Correct DB_USER, or the server's pg_hba.conf; if it asks for encryption, set DB_SSL.",
+            )
+        case pg.InvalidCatalogNameError():
+            return Verdict(
+                False,
+                f"there is no database {target.database!r}",
+                "Create the database, or correct DB_DATABASE.",
+            )
+        case pg.InsufficientPrivilegeError():
+            return Verdict(
+                False,
+                f"user {target.user!r} may not connect to database {target.database!r}",
+                f"GRANT CONNECT ON DATABASE {quote_identifier(target.database)} to the user.",
+            )
+        case _ if isinstance(error, _MENDED_BY_TIME):
+            return Verdict(True, f"{where}: {_first_line(error)}")
+        case socket.gaierror():
+            return Verdict(True, f"the name {target.host!r} does not resolve ({error.strerror})")
+        case TimeoutError():
+            return Verdict(True, f"{where} did not answer in time")
+        case FileNotFoundError():
+            return Verdict(True, f"there is no socket of Postgres in {target.host}")
+        case PermissionError():
+            return Verdict(False, f"{where}: permission denied", "Let this user reach the socket, or correct DB_HOST.")
+        case OSError() if _concerns_tls(error):
+            return Verdict(False, f"{where}: TLS: {_first_line(error)}", _tls_remedy(error))
+        case OSError():
+            return Verdict(True, f"{where}: {_first_line(error)}")
+        case _:
+            return Verdict(False, f"{where}: {_first_line(error)}", "Correct the DB_ settings.")
+
+
+def lost(error: BaseException) -> bool:
+    """Whether `error` means that the session is gone, rather than that a statement failed."""
+    if isinstance(error, pg.InterfaceError):
+        return "closed" in str(error) or "released" in str(error)
+    return isinstance(error, LOST)
+
+
+def connection_lost(what: str, error: BaseException | None) -> SupervisorError:
+    """The failure that a lost session becomes."""
+    reason = f" ({_first_line(_first_loss(error))})" if error is not None else ""
+    return SupervisorError(errors.POSTGRES_LOST, f"The connection to Postgres was lost during {what}{reason}")
+
+
+def _first_loss(error: BaseException) -> BaseException:
+    """The error that knows why: the clean-up on a dead session fails too, and what it says hides the first one."""
+    first, context = error, error.__context__
+    while context is not None:
+        if lost(context):
+            first = context
+        context = context.__context__
+    return first
+
+
+def _concerns_tls(error: OSError) -> bool:
+    # ssl.SSLError is an OSError; importing ssl for its name would cost every plain connection 2 MB.
+    return type(error).__module__ == "ssl" or "SSL" in str(error)
+
+
+def _tls_remedy(error: OSError) -> str:
+    if "rejected SSL upgrade" in str(error):
+        return "The server does not speak TLS: enable it there, or unset DB_SSL."
+    if "mismatch" in str(error):
+        return "Set DB_HOST to a name that the server's certificate has."
+    if "expired" in str(error):
+        return "Renew the server's certificate, or the authority's in DB_SSL__CA."
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return "Set DB_SSL__CA (or DB_SSL__CA_FILE) to the authority that signed the server's certificate."
+    return "Correct DB_SSL and DB_SSL__*."
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
+    return text.splitlines()[0]
+
+
+def server_version(connection: Connection) -> str:
+    """The server's version as it calls itself, such as "16.6"."""
+    settings: Any = connection.get_settings()
+    return str(settings.server_version).split(" ")[0]

@@ -1,0 +1,103 @@
+"""The guard table: which SQL files this database has had. It is that of the bash flow, adopted as it is.
+
+Its columns are ``filename``, ``applied_at`` and ``checksum``; their types, their order and further columns do not
+matter, and nothing about an existing table is ever changed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from asyncpg import PostgresError
+from asyncpg import exceptions as pg
+
+from supervisor import errors
+from supervisor.errors import SupervisorError
+from supervisor.postgres.connect import lost, quote_identifier
+
+if TYPE_CHECKING:
+    from supervisor.postgres.connect import Connection
+    from supervisor.postgres.sqlfile import SqlFile
+
+GUARD_TABLE: Final = "migrations_applied"
+
+_EXISTS: Final = "SELECT to_regclass($1) IS NOT NULL"
+_CREATE: Final = """
+    CREATE TABLE {table} (
+        filename text PRIMARY KEY,
+        applied_at timestamptz NOT NULL DEFAULT now(),
+        checksum text NOT NULL
+    )
+"""
+_READ: Final = "SELECT filename::text, checksum::text FROM {table}"
+_RECORD: Final = "INSERT INTO {table} (filename, applied_at, checksum) VALUES ($1, now(), $2)"
+
+
+async def read_recorded(connection: Connection, schema: str) -> dict[str, str | None]:
+    """What has been applied: checksum by file name; empty when there is no guard table yet.
+
+    A row made by hand may have no checksum: None.
+
+    Raises:
+        SupervisorError: ``sql.guard_table`` when it cannot be read.
+    """
+    try:
+        if not await _exists(connection, schema):
+            return {}
+        rows = await connection.fetch(_READ.format(table=_table(schema)))
+    except PostgresError as error:
+        raise _unusable(error, schema, "read") from error
+    return {row["filename"]: row["checksum"] for row in rows}
+
+
+async def make_guard_table(connection: Connection, schema: str) -> None:
+    """Make the guard table where there is none.
+
+    Raises:
+        SupervisorError: ``sql.guard_table`` when it cannot be made.
+    """
+    try:
+        # Not IF NOT EXISTS: that wants the right to create tables even where the table is there.
+        if not await _exists(connection, schema):
+            await connection.execute(_CREATE.format(table=_table(schema)))
+    except PostgresError as error:
+        raise _unusable(error, schema, "made") from error
+
+
+async def record(connection: Connection, schema: str, file: SqlFile) -> None:
+    """Write the row of one file, in the transaction that runs it, as the user that we connected as.
+
+    Raises:
+        SupervisorError: ``sql.guard_table`` when it cannot be written.
+    """
+    try:
+        # A file may have become another role, which need not have any right on this table.
+        await connection.execute("RESET SESSION AUTHORIZATION; RESET ROLE")
+        await connection.execute(_RECORD.format(table=_table(schema)), file.name, file.checksum)
+    except PostgresError as error:
+        raise _unusable(error, schema, f"written for {file.label}") from error
+
+
+async def _exists(connection: Connection, schema: str) -> bool:
+    return bool(await connection.fetchval(_EXISTS, _table(schema)))
+
+
+def _table(schema: str) -> str:
+    return f"{quote_identifier(schema)}.{GUARD_TABLE}"
+
+
+def _unusable(error: PostgresError, schema: str, what: str) -> Exception:
+    if lost(error):
+        return error
+    remedy = None
+    if isinstance(error, pg.InvalidSchemaNameError):
+        remedy = f"CREATE SCHEMA {quote_identifier(schema)}, or correct DB_SEARCH_PATH, whose first name it is."
+    elif isinstance(error, pg.InsufficientPrivilegeError):
+        remedy = (
+            f"GRANT USAGE, CREATE ON SCHEMA {quote_identifier(schema)} to the user of DB_USER; or make it the owner."
+        )
+    return SupervisorError(
+        errors.SQL_GUARD_TABLE,
+        f"The table {schema}.{GUARD_TABLE} cannot be {what}: {error.args[0]} (SQLSTATE {error.sqlstate})",
+        remedy=remedy,
+    )

@@ -1,0 +1,236 @@
+"""SQL files as they lie in a folder: names, numbers, checksums, directives. Reads files, touches no database."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from supervisor import errors
+from supervisor.errors import SupervisorError
+from supervisor.postgres.splitter import Statement, UnterminatedError, split
+
+_NAME: Final = re.compile(r"(?P<number>[0-9]+)_.+\.sql", re.IGNORECASE)
+_DIRECTIVE: Final = re.compile(r"--\s*supervisor:(?P<words>.*)", re.IGNORECASE)
+_EXTENSION_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+DIRECTIVES: Final = ("requires-extension",)
+_TRANSACTION_CONTROL: Final = frozenset(
+    {"begin", "commit", "rollback", "end", "abort", "start transaction", "prepare transaction"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SqlFile:
+    """One SQL file.
+
+    Attributes:
+        path: where it lies.
+        number: its numeric prefix, which gives its place in the order.
+        text: the script, with LF line ends and without a byte order mark.
+        checksum: sha256 over the LF-normalised bytes, hex; what is recorded.
+        accepted_checksums: `checksum`, and those that other tools may have recorded for the same content: over the
+            bytes as they are here, and as a checkout on Windows has them.
+        statements: the script's statements, in order.
+        extensions: extensions that must be on the server before it can run.
+    """
+
+    path: Path
+    number: int
+    text: str
+    checksum: str
+    accepted_checksums: frozenset[str]
+    statements: tuple[Statement, ...]
+    extensions: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The file's name, its key in `migrations_applied`."""
+        return self.path.name
+
+    @property
+    def label(self) -> str:
+        """Folder and name, for messages."""
+        return f"{self.path.parent.name}/{self.path.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class SqlTree:
+    """The SQL files of both folders, each in numeric order."""
+
+    pre_schema: tuple[SqlFile, ...]
+    post_schema: tuple[SqlFile, ...]
+
+    @property
+    def all(self) -> tuple[SqlFile, ...]:
+        """Every file, in the order in which they run on an empty database."""
+        return self.pre_schema + self.post_schema
+
+
+def load_tree(directory: Path) -> SqlTree:
+    """Read ``pre-schema/`` and ``post-schema/`` under `directory`; a missing folder counts as an empty one.
+
+    Raises:
+        SupervisorError: ``sql.duplicate_number`` or ``sql.invalid_file``, before anything has run.
+    """
+    tree = SqlTree(_load_folder(directory / "pre-schema"), _load_folder(directory / "post-schema"))
+    by_name: dict[str, SqlFile] = {}
+    for file in tree.all:
+        other = by_name.setdefault(file.name, file)
+        if other is not file:
+            raise SupervisorError(
+                errors.SQL_DUPLICATE_NUMBER,
+                f"{other.path} and {file.path} have the same name, under which only one can be recorded as applied",
+                remedy="Rename one of them; file names must be unique over both folders.",
+            )
+    return tree
+
+
+def _load_folder(folder: Path) -> tuple[SqlFile, ...]:
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".sql")
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise SupervisorError(errors.SQL_INVALID_FILE, f"{folder} cannot be read: {error.strerror}") from None
+    files = sorted((parse_file(path, _read(path)) for path in paths), key=lambda file: file.number)
+    for one, other in pairwise(files):
+        if one.number == other.number:
+            raise SupervisorError(
+                errors.SQL_DUPLICATE_NUMBER,
+                f"{one.path} and {other.path} both have the number {one.number}",
+                remedy=f"Give one of them the next free number, {files[-1].number + 1:03d}.",
+            )
+    return tuple(files)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SupervisorError(errors.SQL_INVALID_FILE, f"{path} cannot be read: {error.strerror}") from None
+
+
+def parse_file(path: Path, data: bytes) -> SqlFile:
+    """Read one SQL file. Pure.
+
+    Args:
+        path: its name gives the number.
+        data: its content.
+
+    Raises:
+        SupervisorError: ``sql.invalid_file``, with the line where there is one.
+    """
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        raise SupervisorError(
+            errors.SQL_INVALID_FILE,
+            f"{path} has no number: SQL files are called NNN_name.sql",
+            remedy="Rename it with the next free number, or move it out of the folder.",
+        )
+    normalised = normalise_line_ends(data)
+    text = _decode(path, normalised)
+    statements = _split(path, text)
+    _refuse_transaction_control(path, statements)
+    return SqlFile(
+        path=path,
+        number=int(match["number"]),
+        text=text,
+        checksum=_sha256(normalised),
+        accepted_checksums=frozenset({_sha256(normalised), _sha256(data), _sha256(normalised.replace(b"\n", b"\r\n"))}),
+        statements=statements,
+        extensions=_required_extensions(path, text),
+    )
+
+
+def normalise_line_ends(data: bytes) -> bytes:
+    """`data` with every CRLF turned into LF, so that a Windows checkout has the same checksum."""
+    return data.replace(b"\r\n", b"\n")
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _decode(path: Path, data: bytes) -> str:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # The positions of the error are those after a byte order mark.
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SupervisorError(
+            errors.SQL_INVALID_FILE,
+            f"{path}:{line}: the byte 0x{error.object[error.start]:02x} is not UTF-8",
+            remedy="Save the file as UTF-8.",
+        ) from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise SupervisorError(
+            errors.SQL_INVALID_FILE,
+            f"{path}:{line}: there is a NUL character",
+            remedy="Save the file as UTF-8 (UTF-16 has NUL bytes); PostgreSQL takes no NUL.",
+        )
+    return text
+
+
+def _split(path: Path, text: str) -> tuple[Statement, ...]:
+    try:
+        return tuple(split(text))
+    except UnterminatedError as error:
+        line = text.count("\n", 0, error.offset) + 1
+        raise SupervisorError(
+            errors.SQL_INVALID_FILE,
+            f"{path}:{line}: a {error.what} begins here and never ends",
+            remedy=f"Close the {error.what}.",
+        ) from None
+
+
+def _refuse_transaction_control(path: Path, statements: tuple[Statement, ...]) -> None:
+    for statement in statements:
+        first, two = " ".join(statement.words[:1]), " ".join(statement.words[:2])
+        # Going back to a savepoint stays within the transaction.
+        if first == "rollback" and "to" in statement.words[1:3]:
+            continue
+        if first in _TRANSACTION_CONTROL or two in _TRANSACTION_CONTROL:
+            raise SupervisorError(
+                errors.SQL_INVALID_FILE,
+                f"{path}:{statement.line}: {statement.words[0].upper()} in a file that runs in one transaction",
+                remedy="Take BEGIN and COMMIT out: each file and its record are one transaction already.",
+            )
+
+
+def _required_extensions(path: Path, text: str) -> tuple[str, ...]:
+    extensions: list[str] = []
+    in_head = True
+    for number, line in enumerate(text.split("\n"), start=1):
+        in_head = in_head and (not line.strip() or line.startswith("--"))
+        match = _DIRECTIVE.match(line)
+        if match is None:
+            continue
+        if not in_head:
+            raise SupervisorError(
+                errors.SQL_INVALID_FILE,
+                f"{path}:{number}: a directive after the head of the file would have no effect",
+                remedy="Move it above the first line that is not a `--` comment.",
+            )
+        name, _, argument = match["words"].strip().partition(" ")
+        argument = argument.strip()
+        if name not in DIRECTIVES:
+            close = difflib.get_close_matches(name, DIRECTIVES, n=1, cutoff=0.4)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise SupervisorError(
+                errors.SQL_INVALID_FILE,
+                f"{path}:{number}: unknown directive {name!r}{hint}",
+                remedy="The directives are: " + ", ".join(DIRECTIVES) + ".",
+            )
+        if not _EXTENSION_NAME.fullmatch(argument):
+            raise SupervisorError(
+                errors.SQL_INVALID_FILE,
+                f"{path}:{number}: requires-extension takes the name of one extension, not {argument!r}",
+                remedy="Write `-- supervisor: requires-extension timescaledb`.",
+            )
+        extensions.append(argument)
+    return tuple(extensions)

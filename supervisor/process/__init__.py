@@ -1,0 +1,1 @@
+"""Processes: one child, a supervised service, and the duties of an init."""

@@ -1,0 +1,243 @@
+"""One child process: started in a group of its own, its output copied, ended in bounded time whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import anyio
+
+from supervisor import errors
+from supervisor.errors import SupervisorError
+from supervisor.logs import events
+from supervisor.logs.setup import get_log, sink
+from supervisor.process.init import Init
+from supervisor.process.ipc import NodeChannel
+from supervisor.process.output import Line, OutputReader
+
+Stream = Literal["stdout", "stderr"]
+
+# How long the pipe of a dead child is read on while some orphan of it holds the other end.
+_DRAIN_S: Final = 0.5
+_KILL_S: Final = 5.0
+_log = get_log("process")
+
+
+@dataclass(frozen=True, slots=True)
+class ExitStatus:
+    """How a process ended: with an exit code, or by a signal."""
+
+    code: int | None
+    signal: signal.Signals | None
+
+    @classmethod
+    def from_wait(cls, status: int) -> ExitStatus:
+        """Read what ``waitpid(2)`` returned."""
+        if os.WIFSIGNALED(status):
+            return cls(None, signal.Signals(os.WTERMSIG(status)))
+        return cls(os.waitstatus_to_exitcode(status), None)
+
+    @property
+    def shell_code(self) -> int:
+        """The status as a shell gives it: the code, or 128 and the signal's number."""
+        return 128 + self.signal if self.signal is not None else int(self.code or 0)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The fields for a log line."""
+        return {"signal": self.signal.name} if self.signal is not None else {"exit_code": self.code}
+
+    def __str__(self) -> str:
+        return f"signal {self.signal.name}" if self.signal is not None else f"status {self.code}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildSpec:
+    """What to run.
+
+    Attributes:
+        name: what the log calls it.
+        argv: program and arguments; nothing is interpreted by a shell.
+        environment: the whole environment of the child.
+        cwd: its working directory.
+        stop_timeout_s: seconds from SIGTERM to SIGKILL.
+        consume: called with each line that it writes.
+        on_message: called with each message on its Node channel; without it the child gets no channel.
+        ends: whether it is a step that is to end by itself, with success.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    cwd: Path
+    stop_timeout_s: float
+    consume: Callable[[Stream, Line], None]
+    on_message: Callable[[object], None] | None = None
+    ends: bool = False
+
+
+class Child:
+    """A running child; made by :func:`running`."""
+
+    def __init__(self, spec: ChildSpec, init: Init) -> None:
+        self._spec = spec
+        self._init = init
+        self._channel = NodeChannel() if spec.on_message is not None else None
+        self._copies: list[asyncio.Task[None]] = []
+        self.started_s = time.monotonic()
+        self.asked_to_stop = False
+        self._spawn()
+
+    def _spawn(self) -> None:
+        spec, channel = self._spec, self._channel
+        try:
+            process = subprocess.Popen(  # noqa: S603 - the command is the operator's own
+                spec.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=spec.cwd,
+                env={**spec.environment, **(channel.environment if channel else {})},
+                pass_fds=(channel.child_descriptor,) if channel else (),
+                start_new_session=True,
+                bufsize=0,
+            )
+        except OSError as error:
+            if channel is not None:
+                channel.close()
+            raise _cannot_start(spec, error) from None
+        finally:
+            if channel is not None:
+                channel.close_child_end()
+        self.pid = process.pid
+        self._exited = self._init.watch(process.pid)
+        # The init reaps it; this keeps Popen from trying, and from warning, when it is collected.
+        process.returncode = 0
+        for name, pipe in (("stdout", process.stdout), ("stderr", process.stderr)):
+            assert pipe is not None  # noqa: S101 - both were asked for
+            self._copy(name, os.dup(pipe.fileno()))  # type: ignore[arg-type]
+            pipe.close()
+        if channel is not None and spec.on_message is not None:
+            self._copies.append(asyncio.ensure_future(channel.receive(spec.on_message)))
+
+    def _copy(self, stream: Stream, descriptor: int) -> None:
+        consume = self._spec.consume
+        reader = OutputReader(descriptor, lambda line: consume(stream, line), sink)
+        self._copies.append(asyncio.ensure_future(reader.copy()))
+
+    def send(self, message: object) -> None:
+        """Send one message on the Node channel."""
+        if self._channel is not None:
+            self._channel.send(message)
+
+    @property
+    def running(self) -> bool:
+        """Whether the process itself (not its descendants) still runs."""
+        return not self._exited.done()
+
+    async def wait(self) -> ExitStatus:
+        """Wait for the process itself to end."""
+        return ExitStatus.from_wait(await asyncio.shield(self._exited))
+
+    def signal_group(self, number: signal.Signals) -> bool:
+        """Send a signal to the whole process group; says whether anybody was there to get it."""
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            # Some member changed its user; the others got the signal.
+            return True
+        return True
+
+    async def stop(self) -> ExitStatus:
+        """End the whole process group: SIGTERM, and SIGKILL once the stop timeout is over.
+
+        Returns:
+            How the process itself ended.
+        """
+        timeout_s = self._spec.stop_timeout_s
+        if self.running:
+            self.asked_to_stop = True
+            _log.emit(events.PROCESS_STOPPING, process=self._spec.name, pid=self.pid, timeout_s=timeout_s)
+        if self.signal_group(signal.SIGTERM):
+            with anyio.move_on_after(timeout_s):
+                await self._group_gone()
+        if self.signal_group(signal.SIGKILL):
+            _log.emit(
+                events.PROCESS_KILLED,
+                process=self._spec.name,
+                pids=[self.pid],
+                reason=f"still there {timeout_s:g} s after SIGTERM",
+            )
+            with anyio.move_on_after(_KILL_S):
+                await self._group_gone()
+        return await self.wait()
+
+    async def _group_gone(self) -> None:
+        await self._init.until(lambda: not self.running and not self._group_exists())
+
+    def _group_exists(self) -> bool:
+        try:
+            os.killpg(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+    async def finish_output(self) -> None:
+        """Copy what the dead child has written; bounded, since an orphan may hold its pipes open for ever."""
+        if not self._copies:
+            return
+        _, pending = await asyncio.wait(self._copies, timeout=_DRAIN_S)
+        for copy in pending:
+            copy.cancel()
+        await asyncio.gather(*self._copies, return_exceptions=True)
+        self._copies.clear()
+
+
+@asynccontextmanager
+async def running(spec: ChildSpec, init: Init) -> AsyncIterator[Child]:
+    """Run a child for the duration of the context; however it is left, the group is ended and its output complete.
+
+    Raises:
+        SupervisorError: ``process.not_found`` or ``process.not_executable`` when it cannot be started.
+    """
+    child = Child(spec, init)
+    try:
+        yield child
+    finally:
+        with anyio.CancelScope(shield=True):
+            status = await child.stop()
+            ended_s = time.monotonic()
+            await child.finish_output()
+            _log.emit(
+                events.PROCESS_EXITED,
+                process=spec.name,
+                pid=child.pid,
+                **status.facts,
+                uptime_s=round(ended_s - child.started_s, 3),
+                expected=child.asked_to_stop or (spec.ends and status.shell_code == 0),
+            )
+
+
+def _cannot_start(spec: ChildSpec, error: OSError) -> SupervisorError:
+    program = spec.argv[0]
+    if not spec.cwd.is_dir():
+        return SupervisorError(
+            errors.COMMAND_NOT_FOUND, f"{spec.name}: the working directory {spec.cwd} does not exist"
+        )
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        return SupervisorError(errors.COMMAND_NOT_FOUND, f"{spec.name}: {program} does not exist")
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return SupervisorError(errors.COMMAND_NOT_EXECUTABLE, f"{spec.name}: {program} cannot be executed: {reason}")

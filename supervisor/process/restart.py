@@ -1,0 +1,91 @@
+"""The restart policy: whether and when a dead process is started again. Pure: no I/O, time and chance are handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartPolicy:
+    """The numbers that decide.
+
+    Attributes:
+        backoff_s: delay before the first restart, seconds.
+        factor: each further early death multiplies the delay by this.
+        backoff_max_s: cap of the delay, seconds.
+        jitter: share of the delay by which it is varied, both ways, 0 to 1.
+        stable_s: a death after this uptime, seconds, counts as the first one again.
+        limit: restarts allowed within the window.
+        window_s: length of the window, seconds.
+    """
+
+    backoff_s: float
+    factor: float
+    backoff_max_s: float
+    jitter: float
+    stable_s: float
+    limit: int
+    window_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """One end of the process that nobody asked for; times in monotonic seconds."""
+
+    started_s: float
+    ended_s: float
+
+    @property
+    def uptime_s(self) -> float:
+        """How long the process lived, seconds."""
+        return self.ended_s - self.started_s
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Start it again after `delay_s` seconds."""
+
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Do not start it again.
+
+    Attributes:
+        deaths: how often it died within the window.
+        span_s: seconds from the first of these deaths' start to the last death.
+    """
+
+    deaths: int
+    span_s: float
+
+
+def decide(policy: RestartPolicy, deaths: Sequence[Death], chance: float) -> Restart | GiveUp:
+    """Decide what follows the last death.
+
+    Args:
+        policy: the numbers.
+        deaths: every death so far, oldest first; at least one.
+        chance: a random number from 0 to 1 for the jitter.
+
+    Returns:
+        A restart with its delay, or the end when the budget of the window is spent.
+    """
+    now = deaths[-1].ended_s
+    recent = [death for death in deaths if now - death.ended_s <= policy.window_s]
+    if len(recent) > policy.limit:
+        return GiveUp(len(recent), now - recent[0].started_s)
+    earlier = 0
+    for death in reversed(deaths[1:]):
+        # The death of a process that had been stable is the first of a new series.
+        if death.uptime_s >= policy.stable_s:
+            break
+        earlier += 1
+    try:
+        delay = min(policy.backoff_s * policy.factor**earlier, policy.backoff_max_s)
+    except OverflowError:
+        delay = policy.backoff_max_s if policy.backoff_s else 0.0
+    varied = delay * (1 + policy.jitter * (2 * chance - 1))
+    return Restart(min(max(varied, 0.0), policy.backoff_max_s))

@@ -1,0 +1,130 @@
+"""`config` and `version`: what is in effect, and where it comes from."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from supervisor import __version__
+from supervisor.configuration import configure, directus_environment
+from supervisor.directus.install import find_installation
+from supervisor.errors import ExitCode, SupervisorError
+from supervisor.logs.redact import MASK, Redactor
+from supervisor.settings import SPECS, load_settings
+
+# Directus' own variables that decide what the supervisor does.
+_SHOWN: Final = (
+    "DB_CLIENT",
+    "DB_HOST",
+    "DB_PORT",
+    "DB_DATABASE",
+    "DB_USER",
+    "DB_PASSWORD",
+    "DB_CONNECTION_STRING",
+    "DB_SEARCH_PATH",
+    "DB_SSL",
+    "HOST",
+    "PORT",
+    "UNIX_SOCKET_PATH",
+    "MIGRATIONS_PATH",
+    "EXTENSIONS_PATH",
+    "SECRET",
+    "ADMIN_EMAIL",
+    "ADMIN_PASSWORD",
+    "LOG_STYLE",
+    "LOG_LEVEL",
+)
+_ALWAYS_MASKED: Final = frozenset({"DB_PASSWORD", "SECRET", "ADMIN_PASSWORD", "ADMIN_TOKEN", "KEY"})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One effective setting."""
+
+    name: str
+    value: str
+    source: str
+
+
+def show_config(environ: Mapping[str, str], cwd: Path, *, as_json: bool) -> int:
+    """Print the effective settings; then every problem, if there are any.
+
+    Returns:
+        0, or 78 when `run` would refuse this configuration.
+    """
+    rows, problems = effective(environ, cwd)
+    if as_json:
+        document = {
+            "settings": {row.name: {"value": row.value, "source": row.source} for row in rows},
+            "problems": problems,
+        }
+        print(json.dumps(document, indent=2, ensure_ascii=False))  # noqa: T201
+    else:
+        print(_table(rows))  # noqa: T201
+        for problem in problems:
+            print(f"\nproblem: {problem}")  # noqa: T201
+    return ExitCode.CONFIG if problems else ExitCode.STOPPED
+
+
+def effective(environ: Mapping[str, str], cwd: Path) -> tuple[list[Row], list[str]]:
+    """The effective settings, secrets masked, and what is wrong with them."""
+    loaded = load_settings(environ, cwd)
+    installation = None
+    with suppress(SupervisorError):
+        installation = find_installation(loaded.settings.directus_dir, loaded.settings.node, environ, cwd)
+    redactor = Redactor()
+    directus_rows: list[Row] = []
+    with suppress(SupervisorError):
+        environment = directus_environment(environ, installation, cwd)
+        redactor.know(environment.secret_values())
+        for name in _SHOWN:
+            value = environment.value(name)
+            if value is not None:
+                shown = MASK if name in _ALWAYS_MASKED and value else redactor.text(_text(value))
+                directus_rows.append(Row(name, shown, environment.source(name)))
+    rows = [
+        # SUPERVISOR_COMMAND may hold a secret, too.
+        Row(spec.variable, redactor.text(_text(getattr(loaded.settings, name))), loaded.sources[name])
+        for name, spec in SPECS.items()
+    ]
+    return rows + directus_rows, [redactor.text(problem) for problem in _problems(environ, cwd)]
+
+
+def _problems(environ: Mapping[str, str], cwd: Path) -> list[str]:
+    try:
+        configure(environ, cwd)
+    except SupervisorError as error:
+        told = error.facts.get("problems")
+        return [str(item) for item in told] if isinstance(told, list | tuple) else [error.message]
+    return []
+
+
+def show_versions(environ: Mapping[str, str], cwd: Path) -> int:
+    """Print the versions of everything that takes part."""
+    print(f"directus-supervisor {__version__}")  # noqa: T201
+    print(f"Python {platform.python_version()}")  # noqa: T201
+    settings = load_settings(environ, cwd).settings
+    try:
+        installation = find_installation(settings.directus_dir, settings.node, environ, cwd)
+    except SupervisorError as error:
+        print(f"Directus: {error.message}")  # noqa: T201
+    else:
+        print(f"Directus {installation.version} at {installation.directory}, node at {installation.node}")  # noqa: T201
+    return ExitCode.STOPPED
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _table(rows: list[Row]) -> str:
+    name_width = max(len(row.name) for row in rows)
+    value_width = min(max(len(row.value) for row in rows), 60)
+    return "\n".join(f"{row.name:<{name_width}}  {row.value:<{value_width}}  {row.source}" for row in rows)

@@ -1,0 +1,126 @@
+"""Secrets: no known one is in any line, whatever it is made of and wherever it stands."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from supervisor.logs.redact import MASK, Redactor
+
+# What a password manager, a YAML file or a person comes up with; the mask's own letters are left out of the secrets.
+SECRET_TEXT = st.text(
+    st.characters(codec="utf-8", exclude_characters="[]redactRDACTE") | st.sampled_from("\"\\'\n\t/ü€😀\x00\x7f"),
+    min_size=4,
+    max_size=30,
+).filter(lambda secret: len(secret.strip()) >= 4)
+
+
+def json_around(leaf: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    return st.recursive(
+        leaf,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=6,
+    )
+
+
+@given(secret=SECRET_TEXT, data=st.data())
+def test_no_known_secret_survives_in_rendered_json(secret: str, data: st.DataObject) -> None:
+    around = st.text(max_size=10)
+    leaf = st.builds(lambda before, after: f"{before}{secret}{after}", around, around) | st.just(secret) | st.integers()
+    value = data.draw(json_around(leaf) | st.dictionaries(st.just(f"key {secret}"), leaf, max_size=1))
+    masked = Redactor([secret]).value(value)
+    for rendered in (json.dumps(masked), json.dumps(masked, ensure_ascii=False)):
+        strings = str(json.loads(rendered))
+        assert secret not in rendered
+        assert json.dumps(secret)[1:-1] not in rendered
+        # A secret of characters that repr() doubles could be met by chance in it.
+        assert secret not in strings or "\\" in secret or "'" in secret
+
+
+@given(SECRET_TEXT)
+def test_a_secret_inside_json_inside_a_message_is_masked(secret: str) -> None:
+    assume("\\u" not in secret)
+    message = "config: " + json.dumps({"password": secret, "user": "someone"})
+    redactor = Redactor([secret])
+    assert redactor.concerns(json.dumps(message)), "the look at the rendered line misses it"
+    assert redactor.concerns(json.dumps(message, ensure_ascii=False))
+    assert json.loads(redactor.text(message).removeprefix("config: ")) == {"password": MASK, "user": "someone"}
+
+
+@given(st.text(max_size=200))
+def test_text_without_secrets_is_left_alone(text: str) -> None:
+    assume("://" not in text)
+    assert Redactor(["a secret that is not there"]).text(text) == text
+
+
+def test_a_numeric_secret_keeps_the_line_valid_json() -> None:
+    masked = Redactor(["12345678"]).value({"pin": 12345678, "other": 7, "list": [12345678.5]})
+    assert masked == {"pin": MASK, "other": 7, "list": [f"{MASK}.5"]}
+    json.loads(json.dumps(masked))
+
+
+def test_keys_are_masked_too() -> None:
+    assert Redactor(["hunter22"]).value({"hunter22": 1}) == {MASK: 1}
+
+
+def test_other_kinds_of_values_stay_as_they_are() -> None:
+    value = {"yes": True, "nothing": None, "number": 1.5, "set": [1]}
+    assert Redactor(["secret"]).value(value) == value
+
+
+def test_a_secret_is_masked_with_and_without_the_white_space_around_it() -> None:
+    redactor = Redactor(["hunter22\n"])
+    assert redactor.text("it is hunter22!") == f"it is {MASK}!"
+
+
+def test_the_longer_of_two_secrets_goes_first() -> None:
+    assert Redactor(["hunter", "hunter22"]).text("hunter22") == MASK
+
+
+def test_each_line_of_a_private_key_is_masked_by_itself() -> None:
+    head, *lines, foot = "-----BEGIN KEY-----", "a-line-of-the-key-1", "a-line-of-the-key-2", "-----END KEY-----"
+    redactor = Redactor(["\n".join([head, *lines, foot, ""])])
+    assert [redactor.text(line) for line in (head, *lines, foot)] == [head, MASK, MASK, foot]
+
+
+def test_values_shorter_than_four_characters_are_passed_over() -> None:
+    assert Redactor(["abc", ""]).text("abc") == "abc"
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("postgres://user:pass@host:5432/db", "postgres://user:[redacted]@host:5432/db"),
+        ("redis://:pass@host", "redis://:[redacted]@host"),
+        ("HTTPS://u:p%40ss@h/", "HTTPS://u:[redacted]@h/"),
+        ("postgres://u:p@ss@h/db", "postgres://u:[redacted]@h/db"),
+        ("postgres://u:it's@h/db", "postgres://u:[redacted]@h/db"),
+        ("a://u:one@h and b://u:two@h", "a://u:[redacted]@h and b://u:[redacted]@h"),
+        ("http://host:8055/path", "http://host:8055/path"),
+        ("http://user@host/", "http://user@host/"),
+        ("mail to a@b.example", "mail to a@b.example"),
+    ],
+)
+def test_the_password_of_a_url_is_masked_although_nobody_named_it(url: str, masked: str) -> None:
+    redactor = Redactor()
+    assert redactor.text(url) == masked
+    assert redactor.concerns(url) == (url != masked)
+
+
+def test_a_long_line_is_searched_in_linear_time() -> None:
+    redactor = Redactor(["secret"])
+    lines = ["a" * 300_000 + " ://", "://" * 100_000, "://u:" * 60_000, "://" + "u" * 300_000, "://u:" + "p" * 300_000]
+    began = time.process_time()
+    for line in lines:
+        redactor.text(line)
+    assert time.process_time() - began < 1
+
+
+def test_new_secrets_replace_the_old_ones() -> None:
+    redactor = Redactor(["first-one"])
+    redactor.know(["second-one"])
+    assert redactor.text("first-one second-one") == f"first-one {MASK}"

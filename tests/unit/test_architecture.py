@@ -1,0 +1,131 @@
+"""The house: imports run one way, modules stay small."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+MODULES = sorted([*(PROJECT / "supervisor").rglob("*.py"), *(PROJECT / "phases").rglob("*.py")])
+LONGEST_MODULE = 400
+
+FOUNDATION = {"errors", "logs", "settings", "concurrency"}
+ENGINE = FOUNDATION | {"configuration", "lifecycle", "phase", "postgres", "directus", "process"}
+
+# What each package, or module right under supervisor/, may import at run time. Imports for types alone are free.
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "concurrency": {"errors"},
+    "logs": set(),
+    "settings": {"errors"},
+    "lifecycle": set(),
+    "phase": {"errors"},
+    "process": FOUNDATION | {"lifecycle"},
+    "health": FOUNDATION | {"lifecycle"},
+    "postgres": FOUNDATION | {"directus"},
+    "directus": FOUNDATION | {"configuration", "postgres", "process"},
+    "configuration": FOUNDATION | {"directus", "postgres"},
+    "phases": ENGINE - {"lifecycle", "process"},
+    "boot": ENGINE | {"phases"},
+    "run": ENGINE | {"boot", "health"},
+    "report": {"run"},
+    "show_config": FOUNDATION | {"configuration", "directus"},
+    "dev": FOUNDATION | {"directus", "process", "report", "run", "configuration", "postgres"},
+    "cli": ENGINE | {"dev", "health", "report", "run", "show_config"},
+    "__main__": {"cli", "process"},
+}
+# postgres and directus know each other through these alone, which know nothing of either's connections.
+POSTGRES_MAY_READ = {
+    "supervisor.directus.cast",
+    "supervisor.directus.config_object",
+    "supervisor.directus.environment",
+}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def part_of(module: str) -> str:
+    first, *rest = module.split(".")
+    return "phases" if first == "phases" else (rest[0] if rest else "")
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Modules of ours that this one imports when it runs, wherever the import stands."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            for alias in node.names:
+                inner = PROJECT / Path(*node.module.split("."), alias.name)
+                is_module = inner.is_dir() or inner.with_suffix(".py").exists()
+                yield f"{node.module}.{alias.name}" if is_module else node.module
+
+
+def ours(path: Path) -> list[str]:
+    return [name for name in imports_of(path) if name.split(".")[0] in {"supervisor", "phases"}]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_run_one_way(path: Path) -> None:
+    part = part_of(name_of(path))
+    if not part:
+        assert not ours(path)
+        return
+    for imported in ours(path):
+        other = part_of(imported)
+        assert other in {part, ""} or other in MAY_IMPORT[part], f"{name_of(path)} imports {imported}"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.parent.name == "postgres"], ids=name_of)
+def test_postgres_reads_only_what_directus_is_configured_with(path: Path) -> None:
+    assert {name for name in ours(path) if part_of(name) == "directus"} <= POSTGRES_MAY_READ
+
+
+def test_the_engine_reaches_the_phases_in_one_place() -> None:
+    reaching = [name_of(path) for path in MODULES if "phases" in ours(path) and part_of(name_of(path)) != "phases"]
+    assert reaching == ["supervisor.boot"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_two_modules_import_each_other(path: Path) -> None:
+    by_name = {name_of(other): other for other in MODULES}
+    reached: set[str] = set()
+    waiting = [name for name in ours(path) if name in by_name]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += [inner for inner in ours(by_name[name]) if inner in by_name]
+    assert name_of(path) not in reached
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["lifecycle", "process.restart", "directus.diff", "directus.pino", "postgres.splitter", "postgres.failure"],
+)
+def test_a_pure_module_imports_nothing_that_reaches_outside(module: str) -> None:
+    path = PROJECT / "supervisor" / (module.replace(".", "/") + ".py")
+    reaching = {"os", "socket", "subprocess", "time", "random", "asyncio", "anyio", "threading", "pathlib", "shutil"}
+    assert not reaching & set(imports_of(path))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_is_short_and_says_what_it_is(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= LONGEST_MODULE
+    assert ast.get_docstring(ast.parse(text))
