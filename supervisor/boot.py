@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from supervisor.logs.setup import get_log
 from supervisor.phase import Boot, Outcome, Phase
 from supervisor.postgres.connect import connection_lost, lost
 from supervisor.postgres.lock import migration_lock
+from supervisor.steps import with_steps
 
 _CLOSE_S = 2.0
 _log = get_log("boot")
@@ -32,7 +33,7 @@ class PhaseReport:
     duration_s: float
 
 
-async def run_phases(boot: Boot, lifecycle: Lifecycle, phases: Iterable[Phase] = PHASES) -> tuple[PhaseReport, ...]:
+async def run_phases(boot: Boot, lifecycle: Lifecycle, phases: Sequence[Phase] = PHASES) -> tuple[PhaseReport, ...]:
     """Run the phases in order; those that are to be locked share one hold of the migration lock.
 
     A cancellation rolls back the running transaction, ends the running child, and frees the lock.
@@ -40,7 +41,7 @@ async def run_phases(boot: Boot, lifecycle: Lifecycle, phases: Iterable[Phase] =
     Args:
         boot: what the phases share.
         lifecycle: is told which phase runs.
-        phases: the steps; the real ones unless a test hands in its own.
+        phases: the phases; the real ones unless a test hands in its own.
 
     Raises:
         SupervisorError: as the failed phase raised it.
@@ -52,7 +53,7 @@ async def run_phases(boot: Boot, lifecycle: Lifecycle, phases: Iterable[Phase] =
     try:
         async with AsyncExitStack() as stack:
             locked = False
-            for phase in phases:
+            for phase in with_steps(phases, boot.configuration.programs.steps):
                 if phase.locked and not locked:
                     lifecycle.phase, lifecycle.reason = "migration_lock", "waiting for the migration lock"
                     boot.lock = await stack.enter_async_context(

@@ -159,6 +159,8 @@ def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool) -> in
         # A stop is what `run` is for; a migration that was stopped is not done.
         if report.stopped_by is not None and not launch:
             exit_code = 128 + report.stopped_by
+        elif report.ended_with is not None:
+            exit_code = report.ended_with.shell_code
         log.emit(events.SUPERVISOR_STOPPED, exit_code=exit_code, uptime_s=round(time.monotonic() - started, 3))
         if once:
             _print_summary(report)

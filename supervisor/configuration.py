@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from supervisor.directus.environment import DirectusEnvironment, read_environment
@@ -14,6 +14,7 @@ from supervisor.errors import CONFIG_INVALID, SupervisorError
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
 from supervisor.postgres.target import Target, resolve_target
+from supervisor.programs import Programs, read_programs
 from supervisor.settings import PREFIX, LoadedSettings, Settings, load_settings
 
 
@@ -27,6 +28,8 @@ class Configuration:
         environment: what Directus is configured with.
         target: the database that Directus uses.
         child_environment: the environment that Directus is started with.
+        programs: what runs beside it.
+        ignored: variables that are set and do nothing here, each with the reason.
     """
 
     settings: Settings
@@ -34,6 +37,8 @@ class Configuration:
     environment: DirectusEnvironment
     target: Target
     child_environment: Mapping[str, str]
+    programs: Programs
+    ignored: Mapping[str, str]
 
     @property
     def address(self) -> Address:
@@ -58,6 +63,8 @@ def configure(environ: Mapping[str, str], cwd: Path) -> Configuration:
             ``directus.node_not_found`` when that is the only one.
     """
     loaded = load_settings(environ, cwd)
+    programs, problems = read_programs(loaded.programs, loaded.path)
+    loaded = replace(loaded, problems=(*loaded.problems, *problems))
     failures: list[SupervisorError] = []
     installation = environment = target = None
     try:
@@ -76,7 +83,8 @@ def configure(environ: Mapping[str, str], cwd: Path) -> Configuration:
         failures += _port_problem(environment)
     if loaded.problems or failures or installation is None or environment is None or target is None:
         raise _all_at_once(loaded, failures)
-    return Configuration(loaded.settings, installation, environment, target, child_environment(environ, environment))
+    child = child_environment(environ, environment, watched=loaded.settings.watch_failures > 0)
+    return Configuration(loaded.settings, installation, environment, target, child, programs, loaded.ignored)
 
 
 def directus_environment(
@@ -98,17 +106,20 @@ def directus_environment(
     return read_environment(environ, installation.directory, evaluate)
 
 
-def child_environment(environ: Mapping[str, str], environment: DirectusEnvironment) -> dict[str, str]:
+def child_environment(environ: Mapping[str, str], environment: DirectusEnvironment, *, watched: bool) -> dict[str, str]:
     """What Directus is started with.
 
     Left out are our own settings; the ``PM2_*`` variables, since with ``PM2_HOME`` set Directus' metrics would look
     for a pm2 daemon; and a Node channel that somebody left open for us, on which Directus would die. ``LOG_STYLE`` is
-    ``raw`` unless chosen, so that its lines stay structured.
+    ``raw`` unless chosen, so that its lines stay structured. Where it is `watched` its log leaves the looks at it out,
+    unless paths to leave out were chosen.
     """
     foreign = (PREFIX, "PM2_", "NODE_CHANNEL_")
     child = {name: value for name, value in environ.items() if not name.startswith(foreign)}
     if environment.value("LOG_STYLE") is None:
         child["LOG_STYLE"] = "raw"
+    if watched and environment.value("LOG_HTTP_IGNORE_PATHS") is None:
+        child["LOG_HTTP_IGNORE_PATHS"] = "/server/ping"
     return child
 
 
@@ -158,4 +169,10 @@ def log_warnings(configuration: Configuration) -> None:
             events.CONFIG_WARNING,
             message=f"SERVER_SHUTDOWN_TIMEOUT is {shutdown_ms:g} ms, SIGKILL comes {stop_timeout_s:g} s after SIGTERM",
             remedy="Raise SUPERVISOR_STOP_TIMEOUT_S above SERVER_SHUTDOWN_TIMEOUT.",
+        )
+    for variable, reason in configuration.ignored.items():
+        log.emit(
+            events.CONFIG_WARNING,
+            message=f"{variable} does nothing here: {reason}",
+            remedy=f"Unset {variable}.",
         )

@@ -208,7 +208,20 @@ SCHEMA_DESTRUCTIVE = _failure(
     "Export a new snapshot from the live database, so that it holds what was made there.",
 )
 
+STEP_FAILED = _failure(
+    "step.failed",
+    ExitCode.DIRECTUS_FAILED,
+    "A one-shot step of supervisor.yaml failed.",
+    "Read its own lines just above this one; the next boot runs it again.",
+)
+
 # Supervision
+DIRECTUS_MISCONFIGURED = _failure(
+    "directus.misconfigured",
+    ExitCode.CONFIG,
+    "Directus ended before it was ever ready, for a reason that no restart can mend.",
+    "Correct the configuration named in the message.",
+)
 CRASH_LOOP = _failure(
     "directus.crash_loop",
     ExitCode.CRASH_LOOP,

@@ -1,11 +1,9 @@
-"""The composition of everything: the boot, the service, the health port and the signals, in one task group."""
+"""The composition of everything: the boot, the services, the health port and the signals, in one task group."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import signal
-import socket
 import time
 from dataclasses import dataclass
 from typing import Final
@@ -13,26 +11,22 @@ from typing import Final
 import anyio
 import anyio.lowlevel
 
-from supervisor import errors
 from supervisor.boot import PhaseReport, run_phases
 from supervisor.concurrency import one_error
 from supervisor.configuration import Configuration
-from supervisor.directus.commands import OutputLog
-from supervisor.directus.ping import Address, ping
-from supervisor.errors import SupervisorError
 from supervisor.lifecycle import Lifecycle, State
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
 from supervisor.phase import Boot
 from supervisor.postgres.sqlfile import load_tree
-from supervisor.process.child import ChildSpec
+from supervisor.preflight import refuse_taken_port
+from supervisor.process.child import ExitStatus
 from supervisor.process.init import Init, end_leftovers
-from supervisor.process.restart import RestartPolicy
-from supervisor.process.service import Service, keep_running
+from supervisor.process.service import Service, ServiceEnded
 from supervisor.process.signals import STOP_SIGNALS, SignalInbox
+from supervisor.services import DirectusObserver, directus_service, keep_beside, side_service
+from supervisor.state_report import describe_tasks, own_memory_mb
 
-_PING_S: Final = 2.0
-_HTTP_OK: Final = 200
 _LEAST_GRACE_S: Final = 0.5
 _log = get_log("supervisor")
 
@@ -45,11 +39,13 @@ class Report:
         phases: the phases that were completed.
         ready_s: seconds from the start of the launch until Directus was ready; None if it never was.
         stopped_by: the signal that ended the run; None when it ended by itself.
+        ended_with: the status of a Directus that ended as it may, see ``SUPERVISOR_RESTART_NEVER_STATUSES``.
     """
 
     phases: tuple[PhaseReport, ...] = ()
     ready_s: float | None = None
     stopped_by: signal.Signals | None = None
+    ended_with: ExitStatus | None = None
 
 
 async def run_supervisor(
@@ -85,6 +81,8 @@ class _Engine:
         self._init = Init()
         self._stop = anyio.CancelScope()
         self._at_once = False
+        self._directus: Service | None = None
+        self._beside: list[Service] = []
         self.lifecycle = Lifecycle(time.monotonic)
         self.lifecycle.on_move(_tell_move)
         self.report = Report()
@@ -113,127 +111,118 @@ class _Engine:
                 await self._until_stopped(launch=True, once=once)
 
     async def _until_stopped(self, *, launch: bool, once: bool) -> None:
-        settings = self._configuration.settings
+        configuration = self._configuration
         with self._stop:
             # A signal from before the loop has to be heard before anything is begun.
             await anyio.lowlevel.checkpoint()
-            boot = Boot(self._configuration, load_tree(settings.sql_dir), self._init)
+            boot = Boot(configuration, load_tree(configuration.settings.sql_dir), self._init)
             self.lifecycle.advance(State.MIGRATING, "the phases run")
             self.report.phases = await run_phases(boot, self.lifecycle)
             if launch:
-                refuse_taken_port(self._configuration.address)
+                refuse_taken_port(configuration.address)
                 await self._serve(once=once)
 
     async def _serve(self, *, once: bool) -> None:
         started = time.monotonic()
-        service = make_service(self._configuration)
-        with one_error():
-            async with anyio.create_task_group() as group:
+        configuration = self._configuration
+        observer = DirectusObserver(self.lifecycle, self._stop.cancel)
+        self._directus = directus_service(configuration, self._init, observer)
+        self._beside = [
+            side_service(process, configuration, self._init) for process in configuration.programs.processes
+        ]
 
-                def on_move(_before: State, state: State, _reason: str) -> None:
-                    if state is State.READY and self.report.ready_s is None:
-                        self.report.ready_s = round(time.monotonic() - started, 3)
-                        if once:
-                            self._begin_to_stop("it has been ready once")
-                            group.cancel_scope.cancel()
+        def on_move(_before: State, state: State, _reason: str) -> None:
+            if state is State.READY and self.report.ready_s is None:
+                self.report.ready_s = round(time.monotonic() - started, 3)
+                if once:
+                    # Not from within the move itself, which has other listeners.
+                    asyncio.get_running_loop().call_soon(self._stop_after_once)
 
-                # The listener must not move the lifecycle while it is moving.
-                loop = asyncio.get_running_loop()
+        self.lifecycle.on_move(on_move)
+        try:
+            with one_error():
+                async with anyio.create_task_group() as group:
+                    for service in self._beside:
+                        group.start_soon(keep_beside, service)
+                    await self._directus.keep_running()
+        except ServiceEnded as ended:
+            self.report.ended_with = ended.status
+            self._begin_to_stop(f"directus {ended}")
 
-                def on_move_soon(*move: *tuple[State, State, str]) -> None:
-                    loop.call_soon(on_move, *move)
-
-                self.lifecycle.on_move(on_move_soon)
-                group.start_soon(keep_running, service, self._init, self.lifecycle)
+    def _stop_after_once(self) -> None:
+        self._begin_to_stop("it has been ready once")
+        self._stop.cancel()
 
     def _left_of_the_stop_s(self) -> float:
         """What the stop of the service has left of the stop timeout, so that the whole stays within the platform's."""
-        stop_timeout_s = self._configuration.settings.stop_timeout_s
+        if self._at_once:
+            return 0.0
+        settings = self._configuration.settings
         if self.lifecycle.state is not State.STOPPING:
-            return stop_timeout_s
-        spent_s = time.monotonic() - self.lifecycle.since_s
-        return max(stop_timeout_s - spent_s, min(stop_timeout_s, _LEAST_GRACE_S))
+            return settings.stop_timeout_s
+        spent_s = time.monotonic() - self.lifecycle.since_s - settings.drain_s
+        return max(settings.stop_timeout_s - max(spent_s, 0.0), min(settings.stop_timeout_s, _LEAST_GRACE_S))
 
     def _begin_to_stop(self, reason: str) -> None:
         if not self.lifecycle.ending:
             self.lifecycle.advance(State.STOPPING, reason)
 
     def _on_signal(self, number: signal.Signals) -> None:
-        if number in STOP_SIGNALS and self.report.stopped_by is None:
-            _log.emit(events.SIGNAL_RECEIVED, signal=number.name, action="stop")
-            self.report.stopped_by = number
-            self._begin_to_stop(f"{number.name} was received")
-            self._stop.cancel()
-        elif number in STOP_SIGNALS:
-            _log.emit(events.SIGNAL_RECEIVED, signal=number.name, action="stop at once")
+        if number in STOP_SIGNALS:
+            self._on_stop_signal(number)
+        elif number == signal.SIGHUP:
+            self._on_reload()
+        elif number == signal.SIGUSR2:
+            forwarded = self._directus is not None and self._directus.forward(number)
+            self._tell_signal(number, "forwarded to directus" if forwarded else "ignored: directus does not run")
+        else:
+            self._tell_signal(number, "the state is logged")
+            self._report_state()
+
+    def _on_stop_signal(self, number: signal.Signals) -> None:
+        if self.report.stopped_by is not None:
+            self._tell_signal(number, "stop at once")
             self._at_once = True
+            self._stop.cancel()
             self._init.kill_started()
             self._init.reap()
+            return
+        drain_s = self._configuration.settings.drain_s if self.lifecycle.state is State.READY else 0.0
+        self._tell_signal(number, "stop")
+        if number == signal.SIGQUIT:
+            self._report_state()
+        self.report.stopped_by = number
+        self._begin_to_stop(f"{number.name} was received")
+        if drain_s:
+            _log.emit(events.DRAINING, drain_s=drain_s)
+            asyncio.get_running_loop().call_later(drain_s, self._stop.cancel)
         else:
-            _log.emit(
-                events.SIGNAL_RECEIVED,
-                signal=number.name,
-                action="log the state",
-                state=self.lifecycle.state.value,
-                reason=self.lifecycle.reason,
-                phase=self.lifecycle.phase,
-            )
+            self._stop.cancel()
+
+    def _on_reload(self) -> None:
+        if self._directus is None or self.lifecycle.ending:
+            self._tell_signal(signal.SIGHUP, f"ignored: {self.lifecycle.state}, there is nothing to reload")
+            return
+        self._tell_signal(signal.SIGHUP, "reload: directus is restarted in good order")
+        self._directus.reload()
+
+    def _report_state(self) -> None:
+        lifecycle = self.lifecycle
+        services = [service for service in (self._directus, *self._beside) if service is not None]
+        _log.emit(
+            events.STATE_REPORT,
+            state=lifecycle.state.value,
+            reason=lifecycle.reason,
+            phase=lifecycle.phase,
+            since_s=round(time.monotonic() - lifecycle.since_s, 1),
+            processes=[service.facts for service in services],
+            memory_mb=own_memory_mb(),
+            tasks=describe_tasks(),
+        )
+
+    def _tell_signal(self, number: signal.Signals, action: str) -> None:
+        _log.emit(events.SIGNAL_RECEIVED, signal=number.name, action=action)
 
 
 def _tell_move(before: State, state: State, reason: str) -> None:
     _log.emit(events.STATE_CHANGED, before=before.value, state=state.value, reason=reason)
-
-
-def make_service(configuration: Configuration) -> Service:
-    """Directus (or the command in its place) as a service."""
-    settings = configuration.settings
-    output = OutputLog("directus", get_log("directus"))
-    spec = ChildSpec(
-        name="directus",
-        argv=settings.command or configuration.installation.command("start"),
-        environment=configuration.child_environment,
-        cwd=configuration.installation.directory,
-        stop_timeout_s=settings.stop_timeout_s,
-        consume=output.consume,
-    )
-    policy = RestartPolicy(
-        backoff_s=settings.restart_backoff_s,
-        factor=settings.restart_backoff_factor,
-        backoff_max_s=settings.restart_backoff_max_s,
-        jitter=settings.restart_jitter,
-        stable_s=settings.restart_stable_s,
-        limit=settings.restart_limit,
-        window_s=settings.restart_window_s,
-    )
-
-    async def probe() -> bool:
-        return await ping(configuration.address, _PING_S) == _HTTP_OK
-
-    return Service(
-        spec=spec,
-        policy=policy,
-        ready_timeout_s=settings.ready_timeout_s,
-        probe=probe,
-        last_lines=lambda: tuple(output.last_lines),
-    )
-
-
-def refuse_taken_port(address: Address) -> None:
-    """Look whether Directus will be able to listen, since its own failure would be repeated by every restart.
-
-    Raises:
-        SupervisorError: ``directus.port_taken``.
-    """
-    if address.socket is not None or address.port == 0:
-        return
-    try:
-        family, kind, protocol, _, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(where)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise SupervisorError(
-                errors.PORT_TAKEN, f"Directus is to listen on {address} (HOST, PORT), which is in use"
-            ) from None
-        # Any other trouble with the address Directus itself explains best.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from supervisor.errors import SNAPSHOT_INVALID, SupervisorError
-from supervisor.settings import parse_yaml
+from supervisor.yaml_file import parse_yaml
 
 
 def is_blank(snapshot: Path) -> bool:

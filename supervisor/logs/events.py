@@ -46,6 +46,15 @@ SIGNAL_RECEIVED = _event("signal.received", "info", "A `signal` came, and what f
 CONFIG_WARNING = _event("config.warning", "warning", "A setting is usable but unwise; `message` and `remedy` say why.")
 LIBRARY_LINE = _event("library.line", "warning", "A library (`logger`) had something to say: `message`.")
 
+STATE_REPORT = _event(
+    "state.report",
+    "info",
+    "The state, as asked by a signal: `state`, `reason`, `phase`, `since_s`, `processes`, `memory_mb`, `tasks`.",
+)
+DRAINING = _event("stop.draining", "info", "Not ready any more, Directus serves on for `drain_s` before it is stopped.")
+STEP_STARTED = _event("step.started", "info", "A one-shot `step` of the configuration begins, as process `pid`.")
+STEP_FINISHED = _event("step.finished", "info", "A one-shot `step` succeeded, after `duration_s`.")
+
 # The boot
 BOOT_STARTED = _event("boot.started", "info", "The phases begin, against `database`.")
 BOOT_FINISHED = _event("boot.finished", "info", "Every phase is done, after `duration_s`.")
@@ -125,6 +134,15 @@ PROCESS_STARTED = _event("process.started", "info", "A `process` was started: `p
 PROCESS_READY = _event("process.ready", "info", "The `process` accepts requests, `after_s` its start, known by `how`.")
 PROCESS_NOT_READY = _event(
     "process.not_ready", "error", "The `process` was not ready within `timeout_s` and is stopped."
+)
+PROCESS_SILENT = _event(
+    "process.silent", "warning", "The `process` did not answer a look at it, `failed` times in a row, of `limit`."
+)
+PROCESS_GIVEN_UP = _event(
+    "process.given_up", "error", "A side process is not started again; everything else goes on: `message`."
+)
+PROCESS_STUCK = _event(
+    "process.stuck", "error", "A `process` is still there after SIGKILL (uninterruptible sleep?) and is left behind."
 )
 PROCESS_OUTPUT = _event("process.output", "info", "One line that a `process` wrote; the level is the one it gave.")
 PROCESS_EXITED = _event(

@@ -159,11 +159,11 @@ class Child:
             return True
         return True
 
-    async def stop(self) -> ExitStatus:
+    async def stop(self) -> ExitStatus | None:
         """End the whole process group: SIGTERM, and SIGKILL once the stop timeout is over.
 
         Returns:
-            How the process itself ended.
+            How the process itself ended; None when not even SIGKILL could end it, as in uninterruptible sleep.
         """
         timeout_s = self._spec.stop_timeout_s
         if self.running:
@@ -181,6 +181,9 @@ class Child:
             )
             with anyio.move_on_after(_KILL_S):
                 await self._group_gone()
+        if self.running:
+            _log.emit(events.PROCESS_STUCK, process=self._spec.name, pid=self.pid)
+            return None
         return await self.wait()
 
     async def _group_gone(self) -> None:
@@ -221,14 +224,15 @@ async def running(spec: ChildSpec, init: Init) -> AsyncIterator[Child]:
             status = await child.stop()
             ended_s = time.monotonic()
             await child.finish_output()
-            _log.emit(
-                events.PROCESS_EXITED,
-                process=spec.name,
-                pid=child.pid,
-                **status.facts,
-                uptime_s=round(ended_s - child.started_s, 3),
-                expected=child.asked_to_stop or (spec.ends and status.shell_code == 0),
-            )
+            if status is not None:
+                _log.emit(
+                    events.PROCESS_EXITED,
+                    process=spec.name,
+                    pid=child.pid,
+                    **status.facts,
+                    uptime_s=round(ended_s - child.started_s, 3),
+                    expected=child.asked_to_stop or (spec.ends and status.shell_code == 0),
+                )
 
 
 def _cannot_start(spec: ChildSpec, error: OSError) -> SupervisorError:

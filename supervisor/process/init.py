@@ -1,8 +1,8 @@
 """The duties of an init: reap every child that ends, ours or an orphan's, and end what is left at the stop.
 
 As PID 1 the kernel hands us every orphan; elsewhere ``PR_SET_CHILD_SUBREAPER`` (``prctl(2)``) makes it so. Everything
-is reaped here, woken by SIGCHLD: the processes we started by their pid, to keep their status for whoever waits, and
-the rest as orphans. ``waitpid(-1)`` is never used, since it would take statuses away from their owners.
+is reaped here, woken by SIGCHLD, and one look a death. That takes statuses from nobody, since every process is started
+by ``child.py``, which waits here, and none by asyncio or another library.
 """
 
 from __future__ import annotations
@@ -60,16 +60,13 @@ class Init:
 
     def reap(self) -> None:
         """Reap whatever has ended."""
-        for pid, future in list(self._waiters.items()):
-            status = _wait_status(pid)
-            if status is not None:
-                del self._waiters[pid]
-                if not future.done():
-                    future.set_result(status)
-        for pid in children():
-            if pid not in self._waiters and _wait_status(pid) is not None:
+        while (pid := _ended_child()) is not None:
+            _, status = os.waitpid(pid, 0)
+            future = self._waiters.pop(pid, None)
+            if future is None:
                 _log.emit(events.ORPHAN_REAPED, pid=pid)
-
+            elif not future.done():
+                future.set_result(status)
         for event in self._reaped:
             event.set()
 
@@ -163,13 +160,13 @@ def _stat_fields(pid: int) -> list[str]:
         return []
 
 
-def _wait_status(pid: int) -> int | None:
-    """The wait status of a child that has ended; None while it runs."""
+def _ended_child() -> int | None:
+    """The pid of a child that has ended and was not reaped yet."""
     try:
-        reaped, status = os.waitpid(pid, os.WNOHANG)
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
-        return 0
-    return status if reaped else None
+        return None
+    return ended.si_pid if ended is not None else None
 
 
 def _become_subreaper() -> bool:

@@ -18,6 +18,8 @@ class RestartPolicy:
         stable_s: a death after this uptime, seconds, counts as the first one again.
         limit: restarts allowed within the window.
         window_s: length of the window, seconds.
+        never: statuses, as a shell gives them, after which it is not restarted and all is well.
+        fatal: statuses after which no restart is tried.
     """
 
     backoff_s: float
@@ -27,6 +29,8 @@ class RestartPolicy:
     stable_s: float
     limit: int
     window_s: float
+    never: frozenset[int] = frozenset()
+    fatal: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,20 @@ class GiveUp:
     span_s: float
 
 
-def decide(policy: RestartPolicy, deaths: Sequence[Death], chance: float) -> Restart | GiveUp:
+@dataclass(frozen=True, slots=True)
+class EndService:
+    """Do not start it again: it has done what it was to do."""
+
+
+def decide(
+    policy: RestartPolicy, deaths: Sequence[Death], status: int | None, chance: float
+) -> Restart | GiveUp | EndService:
     """Decide what follows the last death.
 
     Args:
         policy: the numbers.
         deaths: every death so far, oldest first; at least one.
+        status: of the last death, as a shell gives it (128 and the signal's number); None when we ended it.
         chance: a random number from 0 to 1 for the jitter.
 
     Returns:
@@ -75,7 +87,9 @@ def decide(policy: RestartPolicy, deaths: Sequence[Death], chance: float) -> Res
     """
     now = deaths[-1].ended_s
     recent = [death for death in deaths if now - death.ended_s <= policy.window_s]
-    if len(recent) > policy.limit:
+    if status in policy.never:
+        return EndService()
+    if len(recent) > policy.limit or status in policy.fatal:
         return GiveUp(len(recent), now - recent[0].started_s)
     earlier = 0
     for death in reversed(deaths[1:]):

@@ -12,7 +12,7 @@ PROJECT = Path(__file__).parents[2]
 MODULES = sorted([*(PROJECT / "supervisor").rglob("*.py"), *(PROJECT / "phases").rglob("*.py")])
 LONGEST_MODULE = 400
 
-FOUNDATION = {"errors", "logs", "settings", "concurrency"}
+FOUNDATION = {"errors", "logs", "settings", "concurrency", "yaml_file"}
 ENGINE = FOUNDATION | {"configuration", "lifecycle", "phase", "postgres", "directus", "process"}
 
 # What each package, or module right under supervisor/, may import at run time. Imports for types alone are free.
@@ -20,17 +20,25 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "concurrency": {"errors"},
     "logs": set(),
-    "settings": {"errors"},
+    "kinds": set(),
+    "pm2": set(),
+    "yaml_file": {"errors"},
+    "settings": {"errors", "kinds", "pm2", "yaml_file"},
+    "programs": {"kinds", "settings"},
     "lifecycle": set(),
     "phase": {"errors"},
     "process": FOUNDATION | {"lifecycle"},
     "health": FOUNDATION | {"lifecycle"},
     "postgres": FOUNDATION | {"directus"},
     "directus": FOUNDATION | {"configuration", "postgres", "process"},
-    "configuration": FOUNDATION | {"directus", "postgres"},
+    "configuration": FOUNDATION | {"directus", "postgres", "programs"},
     "phases": ENGINE - {"lifecycle", "process"},
-    "boot": ENGINE | {"phases"},
-    "run": ENGINE | {"boot", "health"},
+    "steps": ENGINE | {"programs"},
+    "boot": ENGINE | {"phases", "steps"},
+    "services": ENGINE | {"programs"},
+    "preflight": {"errors", "directus"},
+    "state_report": {"process"},
+    "run": ENGINE | {"boot", "health", "preflight", "services", "state_report"},
     "report": {"run"},
     "show_config": FOUNDATION | {"configuration", "directus"},
     "dev": FOUNDATION | {"directus", "process", "report", "run", "configuration", "postgres"},
@@ -116,7 +124,16 @@ def test_no_two_modules_import_each_other(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["lifecycle", "process.restart", "directus.diff", "directus.pino", "postgres.splitter", "postgres.failure"],
+    [
+        "lifecycle",
+        "pm2",
+        "process.restart",
+        "directus.explain",
+        "directus.diff",
+        "directus.pino",
+        "postgres.splitter",
+        "postgres.failure",
+    ],
 )
 def test_a_pure_module_imports_nothing_that_reaches_outside(module: str) -> None:
     path = PROJECT / "supervisor" / (module.replace(".", "/") + ".py")

@@ -49,6 +49,8 @@ GOOD = [
     ("optional_extensions", "timescaledb, postgis ,", ("timescaledb", "postgis")),
     ("command", "node server.js --name 'a b'", ("node", "server.js", "--name", "a b")),
     ("node", "/usr/bin/node", Path("/usr/bin/node")),
+    ("restart_never_statuses", "0, 3,SIGSEGV", frozenset({0, 3, 139})),
+    ("memory_limit_mb", "512", 512.0),
 ]
 
 
@@ -147,6 +149,27 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert loaded.settings.health_port == 2000
     assert loaded.settings.log_level == "debug"
     assert loaded.sources["health_port"] == "environment"
+
+
+def test_a_variable_of_pm2_counts_where_nothing_of_ours_is_set(tmp_path: Path) -> None:
+    loaded = load(tmp_path, PM2_MAX_RESTARTS="16")
+    assert loaded.settings.restart_limit == 16
+    assert loaded.sources["restart_limit"] == "environment (PM2_MAX_RESTARTS)"
+
+
+def test_our_own_settings_win_over_those_of_pm2(tmp_path: Path) -> None:
+    loaded = load(
+        tmp_path,
+        "stop_timeout_s: 4",
+        PM2_MAX_RESTARTS="16",
+        SUPERVISOR_RESTART_LIMIT="3",
+        PM2_KILL_TIMEOUT="1600",
+    )
+    assert (loaded.settings.restart_limit, loaded.settings.stop_timeout_s) == (3, 4.0)
+
+
+def test_a_value_of_pm2_that_is_out_of_range_here_is_a_problem_that_names_its_variable(tmp_path: Path) -> None:
+    assert problem(load(tmp_path, PM2_MAX_RESTARTS="99999999")).startswith("PM2_MAX_RESTARTS is 99999999, but must be")
 
 
 def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:

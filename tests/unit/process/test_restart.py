@@ -42,7 +42,7 @@ histories = st.lists(st.floats(min_value=0, max_value=1e4), min_size=1, max_size
 
 
 def delay_s(policy: RestartPolicy, deaths: list[Death], chance: float = 0.5) -> float:
-    decision = decide(policy, deaths, chance)
+    decision = decide(policy, deaths, 1, chance)
     assert isinstance(decision, Restart)
     return decision.delay_s
 
@@ -69,7 +69,7 @@ def test_an_almost_stable_life_resets_nothing() -> None:
 def test_the_delay_is_never_negative_and_never_above_the_cap(
     policy: RestartPolicy, deaths: list[Death], chance: float
 ) -> None:
-    decision = decide(policy, deaths, chance)
+    decision = decide(policy, deaths, 1, chance)
     if isinstance(decision, Restart):
         assert 0 <= decision.delay_s <= policy.backoff_max_s
 
@@ -102,7 +102,7 @@ def test_it_gives_up_exactly_when_more_deaths_than_the_limit_lie_in_the_window(
 ) -> None:
     now = deaths[-1].ended_s
     in_window = sum(now - death.ended_s <= policy.window_s for death in deaths)
-    decision = decide(policy, deaths, chance)
+    decision = decide(policy, deaths, 1, chance)
     if in_window > policy.limit:
         assert isinstance(decision, GiveUp)
         assert decision.deaths == in_window
@@ -112,13 +112,13 @@ def test_it_gives_up_exactly_when_more_deaths_than_the_limit_lie_in_the_window(
 
 
 def test_a_limit_of_0_allows_no_restart() -> None:
-    assert decide(replace(POLICY, limit=0), lives(1000), 0.5) == GiveUp(1, 1000)
+    assert decide(replace(POLICY, limit=0), lives(1000), 1, 0.5) == GiveUp(1, 1000)
 
 
 def test_deaths_that_have_left_the_window_are_forgiven() -> None:
     policy = replace(POLICY, limit=2, window_s=100)
-    assert isinstance(decide(policy, lives(1, 1, 1), 0.5), GiveUp)
-    assert isinstance(decide(policy, lives(1, 1, 101), 0.5), Restart)
+    assert isinstance(decide(policy, lives(1, 1, 1), 1, 0.5), GiveUp)
+    assert isinstance(decide(policy, lives(1, 1, 101), 1, 0.5), Restart)
 
 
 def test_thousands_of_deaths_overflow_nothing() -> None:

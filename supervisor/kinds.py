@@ -1,0 +1,155 @@
+"""The types of settings: what each is called, and how a value is read. Pure."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+LOG_FORMATS: Final = ("auto", "json", "console")
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A type of setting: how it is called in the reference, and how a value is read.
+
+    Attributes:
+        name: what the reference calls it.
+        read: turns text from the environment, or a scalar or list from YAML, into the value; raises
+            :class:`ValueError` with what it expects.
+    """
+
+    name: str
+    read: Callable[[object], object]
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool):
+        raise ValueError("a number")
+    try:
+        number = float(str(value))
+    except ValueError:
+        raise ValueError("a number") from None
+    if not math.isfinite(number):
+        raise ValueError("a finite number")
+    return number
+
+
+def _at_least(minimum: float, unit: str) -> Callable[[object], float]:
+    def read(value: object) -> float:
+        try:
+            number = _number(value)
+        except ValueError:
+            number = math.nan
+        if not number >= minimum:
+            raise ValueError(f"a number of {unit}, {minimum:g} or more")
+        return number
+
+    return read
+
+
+def _integer(minimum: int, maximum: int) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        try:
+            number = _number(value)
+        except ValueError:
+            number = math.nan
+        if not (minimum <= number <= maximum) or number != int(number):
+            raise ValueError(f"a whole number from {minimum} to {maximum}")
+        return int(number)
+
+    return read
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("a text that is not empty")
+    if "\0" in value:
+        raise ValueError("a text without NUL characters")
+    return value
+
+
+def _path(value: object) -> Path:
+    text = _text(value)
+    try:
+        os.fsencode(text)
+        return Path(text).expanduser()
+    except UnicodeError:
+        raise ValueError("a path that the file system can spell") from None
+    except RuntimeError:
+        raise ValueError("a path; there is no home directory for its ~") from None
+
+
+def _names(value: object) -> tuple[str, ...]:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise ValueError("a list of names")
+    return tuple(name for item in items if (name := item.strip()))
+
+
+def _command(value: object) -> tuple[str, ...]:
+    if isinstance(value, list) and value and value[0] and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    try:
+        words = tuple(shlex.split(_text(value)))
+    except ValueError as error:
+        raise ValueError(f"a command line as a POSIX shell would split it ({error})") from None
+    if not words or not words[0]:
+        raise ValueError("a command line")
+    return words
+
+
+def _ratio(value: object) -> float:
+    try:
+        number = _number(value)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise ValueError("a number from 0 to 1")
+    return number
+
+
+def _statuses(value: object) -> frozenset[int]:
+    items = value if isinstance(value, list) else str(value).split(",")
+    return frozenset(_status(str(item).strip()) for item in items if str(item).strip())
+
+
+def _status(text: str) -> int:
+    if text.isdecimal() and int(text) <= 255:
+        return int(text)
+    try:
+        return 128 + signal.Signals[text.upper()]
+    except KeyError:
+        raise ValueError("exit statuses from 0 to 255, or names of signals such as SIGSEGV") from None
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        text = str(value).strip().lower()
+        if text not in choices:
+            raise ValueError("one of " + ", ".join(choices))
+        return text
+
+    return read
+
+
+SECONDS = Kind("seconds", _at_least(0, "seconds"))
+POSITIVE_SECONDS = Kind("seconds, more than 0", _at_least(0.001, "seconds"))
+FACTOR = Kind("factor, 1 or more", _at_least(1, "times"))
+RATIO = Kind("ratio from 0 to 1", _ratio)
+COUNT = Kind("count", _integer(0, 1_000_000))
+PORT = Kind("port", _integer(0, 65535))
+TEXT = Kind("text", _text)
+PATH = Kind("path", _path)
+NAMES = Kind("comma-separated names", _names)
+STATUSES = Kind("comma-separated exit statuses or names of signals", _statuses)
+MEGABYTES = Kind("megabytes", _at_least(0, "megabytes"))
+COMMAND = Kind("command line", _command)
+LOG_FORMAT = Kind("one of " + ", ".join(LOG_FORMATS), _one_of(LOG_FORMATS))
+LOG_LEVEL = Kind("one of " + ", ".join(LOG_LEVELS), _one_of(LOG_LEVELS))

@@ -1,0 +1,165 @@
+"""What runs once the phases are done: Directus, and the side processes of the configuration, as services."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Final
+
+from supervisor import errors
+from supervisor.configuration import Configuration
+from supervisor.directus.commands import OutputLog
+from supervisor.directus.explain import explain
+from supervisor.directus.ping import ping
+from supervisor.errors import SupervisorError
+from supervisor.lifecycle import Lifecycle, State
+from supervisor.logs import events
+from supervisor.logs.setup import get_log
+from supervisor.process.child import ChildSpec
+from supervisor.process.init import Init
+from supervisor.process.restart import RestartPolicy
+from supervisor.process.service import Readiness, Service, ServiceEnded, ServiceSpec, Watch
+from supervisor.programs import SideProcess
+from supervisor.settings import Settings
+
+DIRECTUS: Final = "directus"
+_PROBE_S: Final = 2.0
+_ALIVE_S: Final = 5.0
+_HTTP_OK: Final = 200
+_log = get_log("process")
+
+
+class DirectusObserver:
+    """Moves the lifecycle as Directus comes and goes.
+
+    Args:
+        lifecycle: what is moved; left alone once the supervisor is on its way out.
+        on_down: called when Directus ends while it is on its way out, as nothing is left to drain then.
+    """
+
+    def __init__(self, lifecycle: Lifecycle, on_down: Callable[[], None]) -> None:
+        self._lifecycle = lifecycle
+        self._on_down = on_down
+
+    def launching(self) -> None:
+        """Directus is being started."""
+        if not self._lifecycle.ending:
+            self._lifecycle.advance(State.LAUNCHING, "directus is starting")
+
+    def ready(self) -> None:
+        """Directus accepts requests."""
+        if not self._lifecycle.ending:
+            self._lifecycle.advance(State.READY, "directus is ready")
+
+    def down(self, why: str) -> None:
+        """Directus accepts no requests any more."""
+        if self._lifecycle.ending:
+            self._on_down()
+        else:
+            self._lifecycle.advance(State.RESTARTING, f"directus {why}")
+
+
+class SideObserver:
+    """Of a side process nothing but the log is told."""
+
+    def launching(self) -> None:
+        """It is being started."""
+
+    def ready(self) -> None:
+        """It has no readiness."""
+
+    def down(self, why: str) -> None:
+        """It ended."""
+
+
+def directus_service(configuration: Configuration, init: Init, observer: DirectusObserver) -> Service:
+    """Directus, or the command in its place."""
+    settings = configuration.settings
+    output = OutputLog(DIRECTUS, get_log(DIRECTUS))
+
+    async def is_ready() -> bool:
+        return await ping(configuration.address, _PROBE_S) == _HTTP_OK
+
+    async def is_alive() -> bool:
+        # 429 and 503 come from its limiters: a busy Directus, not a hanging one.
+        return await ping(configuration.address, _ALIVE_S) is not None
+
+    spec = ServiceSpec(
+        child=ChildSpec(
+            name=DIRECTUS,
+            argv=settings.command or configuration.installation.command("start"),
+            environment=configuration.child_environment,
+            cwd=configuration.installation.directory,
+            stop_timeout_s=settings.stop_timeout_s,
+            consume=output.consume,
+        ),
+        policy=policy_of(settings),
+        readiness=Readiness(timeout_s=settings.ready_timeout_s, probe=is_ready),
+        watch=Watch(
+            interval_s=settings.watch_interval_s,
+            alive=is_alive,
+            failures=settings.watch_failures,
+            memory_limit_mb=settings.memory_limit_mb,
+        ),
+        last_lines=lambda: tuple(output.last_lines),
+        explain=explain_early_death,
+    )
+    return Service(spec, init, observer)
+
+
+def side_service(process: SideProcess, configuration: Configuration, init: Init) -> Service:
+    """One side process; it runs in Directus' folder and environment unless it says otherwise."""
+    settings = dataclasses.replace(configuration.settings, **process.overrides)  # type: ignore[arg-type]
+    output = OutputLog(process.name, get_log("side"))
+    directory = configuration.installation.directory
+    spec = ServiceSpec(
+        child=ChildSpec(
+            name=process.name,
+            argv=process.command,
+            environment={**configuration.child_environment, **process.environment},
+            cwd=directory / process.directory if process.directory else directory,
+            stop_timeout_s=settings.stop_timeout_s,
+            consume=output.consume,
+        ),
+        policy=policy_of(settings),
+        last_lines=lambda: tuple(output.last_lines),
+    )
+    return Service(spec, init, SideObserver())
+
+
+async def keep_beside(service: Service) -> None:
+    """Keep a side process running; when it is given up, that is said, and everything else goes on."""
+    try:
+        await service.keep_running()
+    except SupervisorError as error:
+        _log.emit(events.PROCESS_GIVEN_UP, process=service.name, message=error.message, remedy=error.remedy)
+    except ServiceEnded as ended:
+        _log.emit(events.PROCESS_GIVEN_UP, level="info", process=service.name, message=str(ended))
+
+
+def policy_of(settings: Settings) -> RestartPolicy:
+    """The restart policy that the settings describe."""
+    return RestartPolicy(
+        backoff_s=settings.restart_backoff_s,
+        factor=settings.restart_backoff_factor,
+        backoff_max_s=settings.restart_backoff_max_s,
+        jitter=settings.restart_jitter,
+        stable_s=settings.restart_stable_s,
+        limit=settings.restart_limit,
+        window_s=settings.restart_window_s,
+        never=settings.restart_never_statuses,
+        fatal=settings.restart_fatal_statuses,
+    )
+
+
+def explain_early_death(lines: tuple[str, ...]) -> SupervisorError | None:
+    """The failure of a Directus that was never ready, when its last lines tell that no restart can mend it."""
+    explanation = explain(lines)
+    if explanation is None:
+        return None
+    return SupervisorError(
+        errors.DIRECTUS_MISCONFIGURED,
+        f"Directus cannot start: {explanation.cause}",
+        remedy=explanation.remedy,
+        last_lines=list(lines),
+    )

@@ -1,0 +1,51 @@
+"""The PM2_* variables of the official image."""
+
+from __future__ import annotations
+
+import pytest
+
+from supervisor.pm2 import translate
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "setting", "value"),
+    [
+        ("PM2_KILL_TIMEOUT", "1600", "stop_timeout_s", 1.6),
+        ("PM2_MIN_UPTIME", "1000", "restart_stable_s", 1.0),
+        ("PM2_RESTART_DELAY", "250", "restart_backoff_s", 0.25),
+        ("PM2_MAX_RESTARTS", "16", "restart_limit", 16),
+        ("PM2_MAX_MEMORY_RESTART", "512M", "memory_limit_mb", 512.0),
+        ("PM2_MAX_MEMORY_RESTART", "1.5G", "memory_limit_mb", 1536.0),
+        ("PM2_MAX_MEMORY_RESTART", "1048576", "memory_limit_mb", 1.0),
+        ("PM2_MAX_MEMORY_RESTART", "2048K", "memory_limit_mb", 2.0),
+        ("PM2_AUTO_RESTART", "false", "restart_limit", 0),
+    ],
+)
+def test_a_variable_with_a_meaning_here_keeps_it(variable: str, text: str, setting: str, value: object) -> None:
+    translation = translate({variable: text})
+    assert translation.values == {setting: (value, variable)}
+    assert not translation.problems
+
+
+def test_without_restarts_the_number_of_restarts_does_not_count() -> None:
+    translation = translate({"PM2_AUTO_RESTART": "false", "PM2_MAX_RESTARTS": "16"})
+    assert translation.values == {"restart_limit": (0, "PM2_AUTO_RESTART")}
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [("PM2_INSTANCES", "max"), ("PM2_EXEC_MODE", "cluster"), ("PM2_LISTEN_TIMEOUT", "9"), ("PM2_LOG_OUT_FILE", "/x")],
+)
+def test_a_variable_without_a_meaning_here_is_named(variable: str, text: str) -> None:
+    assert list(translate({variable: text}).ignored) == [variable]
+
+
+def test_what_is_so_anyway_is_not_named() -> None:
+    assert not translate({"PM2_INSTANCES": "1", "PM2_EXEC_MODE": "fork", "PM2_LOG_OUT_FILE": ""}).ignored
+
+
+@pytest.mark.parametrize("text", ["1.6s", "-1", "nan", "1e999x"])
+def test_a_value_that_cannot_be_read_is_a_problem_that_names_its_variable(text: str) -> None:
+    translation = translate({"PM2_KILL_TIMEOUT": text})
+    assert not translation.values
+    assert translation.problems == (f"PM2_KILL_TIMEOUT is {text!r}, but must be a number of milliseconds",)
