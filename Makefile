@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format docs lock clean
+.PHONY: help run test slow bench check format docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -18,6 +18,14 @@ run: $(INSTALLED) ## Boot the deployment in this folder: embedded PostgreSQL, re
 
 test: $(INSTALLED) ## Run every test, with real PostgreSQL clusters and the real Directus; ARGS for pytest
 	$(BIN)/pytest $(ARGS)
+
+slow: $(INSTALLED) ## Run the chaos: hundreds of rounds with random signals and kills; about 15 minutes
+	$(BIN)/pytest tests/slow $(ARGS)
+
+bench: $(INSTALLED) ## Measure side by side with the bash flow, pm2-runtime and tini; needs a quiet machine, 15 minutes
+	$(BIN)/python -m benchmarks.supervision $(ARGS)
+	$(BIN)/python -m benchmarks.boot
+	$(BIN)/python benchmarks/exec_footprint.py
 
 check: $(INSTALLED) ## Format, lint, types, and generated documents
 	$(BIN)/ruff format --check .

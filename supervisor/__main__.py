@@ -21,11 +21,25 @@ def main() -> None:
     from supervisor.process.signals import SignalInbox  # noqa: PLC0415
 
     inbox = SignalInbox()
-    if sys.argv[1:2] and sys.argv[1] in {"run", "migrate"}:
+    as_init = sys.argv[1:2] in (["run"], ["migrate"])
+    if as_init:
         inbox.install()
     from supervisor.cli import main as run_command_line  # noqa: PLC0415 - the imports take 100 ms and more
 
-    sys.exit(run_command_line(sys.argv[1:], inbox))
+    status = run_command_line(sys.argv[1:], inbox)
+    if as_init:
+        # The interpreter gives the signals back before it ends: one that came then would be our status.
+        _flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue
 
 
 def command_to_exec(arguments: list[str]) -> list[str]:

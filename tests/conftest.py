@@ -13,6 +13,7 @@ from supervisor.dev.directus import DIRECTUS_VERSION, ensure_directus
 from supervisor.dev.node import find_node
 from supervisor.dev.postgres import PostgresCluster
 from supervisor.dev.progress import PlainProgress
+from tests.database import Session
 from tests.harness import Deployment, Supervised
 
 if TYPE_CHECKING:
@@ -82,6 +83,13 @@ def database(cluster: PostgresCluster) -> Iterator[str]:
     anyio.run(cluster.create_database, name)
     yield name
     anyio.run(cluster.drop_database, name)
+
+
+@pytest.fixture
+def session(cluster: PostgresCluster, database: str) -> Iterator[Session]:
+    """A superuser's session on the database of the test."""
+    with Session(cluster, database) as session:
+        yield session
 
 
 @pytest.fixture

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+from supervisor.errors import ExitCode
 from tests.unit.scripts import run_script
+
+PROJECT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("order", [["SIGHUP", "SIGTERM"], ["SIGTERM", "SIGHUP"]])
@@ -64,3 +72,18 @@ def test_what_the_parent_blocked_or_ignored_is_undone() -> None:
         print(inbox.stop_requested, len(inbox._pending), len(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
     """)
     assert lines == ["True", "True", "True 2 0"]
+
+
+def test_a_signal_while_the_interpreter_ends_does_not_become_the_status(tmp_path: Path) -> None:
+    # Objects are taken apart after the interpreter has given the signals back: this one sends a signal then.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "class Late:\n"
+        "    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGUSR1):\n"
+        "        kill(pid, number)\n"
+        "sys.late = Late()\n",
+        encoding="utf-8",
+    )
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{tmp_path}:{PROJECT}", "SUPERVISOR_SQL_DIRR": "misspelt"}
+    done = subprocess.run([sys.executable, "-m", "supervisor", "migrate"], env=environ, cwd=tmp_path, check=False)
+    assert done.returncode == ExitCode.CONFIG
