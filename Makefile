@@ -17,14 +17,16 @@ run: $(INSTALLED) ## Boot the deployment in this folder: embedded PostgreSQL, re
 	@$(BIN)/directus-supervisor dev $(ARGS)
 
 test: $(INSTALLED) ## Run every test, with real PostgreSQL clusters and the real Directus; ARGS for pytest
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses 3 --dist worksteal $(ARGS)
 
 slow: $(INSTALLED) ## Run the chaos: hundreds of rounds with random signals and kills; about 15 minutes
-	$(BIN)/pytest tests/slow $(ARGS)
+	$(BIN)/pytest tests/slow --numprocesses 2 --dist loadfile $(ARGS)
 
 bench: $(INSTALLED) ## Measure side by side with the bash flow, pm2-runtime and tini; needs a quiet machine, 15 minutes
 	$(BIN)/python -m benchmarks.supervision $(ARGS)
 	$(BIN)/python -m benchmarks.boot
+	$(BIN)/python -m benchmarks.sql
+	$(BIN)/python -m benchmarks.health
 	$(BIN)/python benchmarks/exec_footprint.py
 
 check: $(INSTALLED) ## Format, lint, types, and generated documents
@@ -44,7 +46,7 @@ lock: $(INSTALLED) ## Pin and hash the dependencies anew
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--upgrade pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--upgrade pyproject.toml --extra dev --group build --group test --group lint -c requirements.lock -o requirements-dev.lock
+		--upgrade pyproject.toml --extra check --extra dev --group build --group test --group lint -c requirements.lock -o requirements-dev.lock
 
 clean: ## Remove the virtual environment and all caches of this folder
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

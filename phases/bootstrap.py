@@ -12,13 +12,21 @@ from supervisor.directus.unfinished import is_unfinished, settle, start_over
 from supervisor.errors import SupervisorError
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
-from supervisor.phase import Boot, Outcome
+from supervisor.phase import Boot, Outcome, Settled
 
 _INTERRUPTED: Final = (
     "An earlier bootstrap or migration of Directus was interrupted, and Directus cannot undo one: restore the database "
     "as it was before, or, if it holds nothing of value, drop the tables directus_*."
 )
 _log = get_log("directus")
+
+
+async def look(boot: Boot) -> Settled | None:
+    """See whether Directus' system tables are there, with every migration that the installation has."""
+    state = await read_state(boot.connection, boot.configuration)
+    if not state.complete or is_unfinished(state, boot.configuration):
+        return None
+    return Settled(Outcome("unchanged", "no Directus migration is pending"), lambda: _warn_without_admin(state))
 
 
 async def run(boot: Boot) -> Outcome:
@@ -28,10 +36,9 @@ async def run(boot: Boot) -> Outcome:
         SupervisorError: ``directus.bootstrap_failed``, also when Directus reports success and the database disagrees.
     """
     connection, configuration = boot.connection, boot.configuration
-    before = await read_state(connection, configuration)
-    if before.complete and not is_unfinished(before, configuration):
-        _warn_without_admin(before)
-        return Outcome("unchanged", "no Directus migration is pending")
+    if (settled := await look(boot)) is not None:
+        settled.say()
+        return settled.outcome
 
     await end_stray_steps(connection)
     before = await settle(connection, configuration)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from supervisor.phase import Boot, Outcome
-from supervisor.postgres.migrations import apply_folder
+from phases import sql_files
+from supervisor.phase import Boot, Outcome, Settled
+
+
+async def look(boot: Boot) -> Settled | None:
+    """See whether any file of ``post-schema/`` is to run.
+
+    Raises:
+        SupervisorError: whatever planning them raises.
+    """
+    return sql_files.settled(await sql_files.plan(boot, boot.sql.post_schema), boot.sql.post_schema)
 
 
 async def run(boot: Boot) -> Outcome:
-    """Run the files of ``post-schema/`` that have not run.
+    """Run the files of ``post-schema/`` that have not run, and the repeatable ones that have changed.
 
     Raises:
         SupervisorError: whatever stops the files.
     """
-    settings = boot.configuration.settings
-    summary = await apply_folder(
-        boot.connection,
-        boot.configuration.target.main_schema,
+    return await sql_files.apply(
+        boot,
         boot.sql.post_schema,
-        optional_extensions=settings.optional_extensions,
-        explain_missing=lambda relation: f"Create {relation!r} in an earlier SQL file, or add it to the snapshot.",
+        lambda relation: f"Create {relation!r} in an earlier SQL file, or add it to the snapshot.",
     )
-    return Outcome("changed" if summary.applied else "unchanged", str(summary))

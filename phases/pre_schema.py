@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
+from phases import sql_files
 from supervisor.directus.snapshot import creator_of
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
-from supervisor.phase import Boot, Outcome
-from supervisor.postgres.guard_table import read_recorded
-from supervisor.postgres.migrations import apply_folder, verify_checksums
+from supervisor.phase import Boot, Outcome, Settled
+from supervisor.postgres.plan import Plan
 
 _log = get_log("migrations")
 
 
+async def look(boot: Boot) -> Settled | None:
+    """See whether any file of ``pre-schema/`` is to run, and check those of both folders as :func:`run` does.
+
+    Raises:
+        SupervisorError: whatever planning them raises, such as ``sql.checksum_mismatch``.
+    """
+    whole = await sql_files.plan(boot, boot.sql.all)
+    settled = sql_files.settled(whole, boot.sql.pre_schema)
+    if settled is None:
+        return None
+
+    def say() -> None:
+        _say_orphans(whole)
+        settled.say()
+
+    return Settled(settled.outcome, say)
+
+
 async def run(boot: Boot) -> Outcome:
-    """Check every SQL file against its record, then run those of ``pre-schema/`` that have not run.
+    """Check every SQL file against its record, then run those of ``pre-schema/`` that are to run.
 
     The files of both folders are checked here, so that an edited one stops the boot before anything has changed.
 
     Raises:
         SupervisorError: ``sql.checksum_mismatch``, and whatever stops the files themselves.
     """
-    settings, schema = boot.configuration.settings, boot.configuration.target.main_schema
-    recorded = await read_recorded(boot.connection, schema)
-    verify_checksums(boot.sql.all, recorded)
-    orphans = sorted(set(recorded) - {file.name for file in boot.sql.all})
-    if orphans:
-        _log.emit(events.SQL_ORPHAN_ROWS, files=orphans)
+    settings = boot.configuration.settings
+    whole = await sql_files.plan(boot, boot.sql.all)
+    _say_orphans(whole)
 
     def explain_missing(relation: str) -> str | None:
         creator = creator_of(relation, settings.snapshot)
@@ -33,11 +48,9 @@ async def run(boot: Boot) -> Outcome:
             return None
         return f"Move the file to {settings.sql_dir.name}/post-schema/: {creator} creates {relation!r} later."
 
-    summary = await apply_folder(
-        boot.connection,
-        schema,
-        boot.sql.pre_schema,
-        optional_extensions=settings.optional_extensions,
-        explain_missing=explain_missing,
-    )
-    return Outcome("changed" if summary.applied else "unchanged", str(summary))
+    return await sql_files.apply(boot, boot.sql.pre_schema, explain_missing)
+
+
+def _say_orphans(whole: Plan) -> None:
+    if whole.rows_without_file:
+        _log.emit(events.SQL_ORPHAN_ROWS, files=list(whole.rows_without_file))

@@ -24,6 +24,7 @@ def main() -> None:
     as_init = sys.argv[1:2] in (["run"], ["migrate"])
     if as_init:
         inbox.install()
+        _fill_standard_streams()
     from supervisor.cli import main as run_command_line  # noqa: PLC0415 - the imports take 100 ms and more
 
     status = run_command_line(sys.argv[1:], inbox)
@@ -34,8 +35,18 @@ def main() -> None:
     sys.exit(status)
 
 
+def _fill_standard_streams() -> None:
+    """Open what was closed at the start: the next file or socket would get its number, and with it the log."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+
+
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
+        # Python has none for one that was closed at the start.
+        if stream is None:
+            continue
         try:
             stream.flush()
         except (OSError, ValueError):

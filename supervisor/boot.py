@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 
 import anyio
 import structlog
 
 from phases import PHASES
-from supervisor.errors import SupervisorError
+from supervisor.directus.fast_path import keep_record
+from supervisor.errors import BUG, SupervisorError
 from supervisor.lifecycle import Lifecycle
 from supervisor.logs import events
-from supervisor.logs.setup import get_log
-from supervisor.phase import Boot, Outcome, Phase
-from supervisor.postgres.connect import connection_lost, lost
+from supervisor.logs.setup import get_log, redactor
+from supervisor.phase import Boot, Outcome, Phase, Settled
+from supervisor.postgres.connect import connection_lost, lost, reset_session
+from supervisor.postgres.history import PastPhase, boot_record, remember_boot
 from supervisor.postgres.lock import migration_lock
 from supervisor.steps import with_steps
 
 _CLOSE_S = 2.0
+_LONGEST_WORDS = 500
 _log = get_log("boot")
 
 
@@ -36,6 +41,9 @@ class PhaseReport:
 async def run_phases(boot: Boot, lifecycle: Lifecycle, phases: Sequence[Phase] = PHASES) -> tuple[PhaseReport, ...]:
     """Run the phases in order; those that are to be locked share one hold of the migration lock.
 
+    The lock is not taken at all when none of them has anything to do: otherwise replicas that start at once would
+    wait for one another only to find that.
+
     A cancellation rolls back the running transaction, ends the running child, and frees the lock.
 
     Args:
@@ -46,25 +54,97 @@ async def run_phases(boot: Boot, lifecycle: Lifecycle, phases: Sequence[Phase] =
     Raises:
         SupervisorError: as the failed phase raised it.
     """
-    started = time.monotonic()
-    settings = boot.configuration.settings
-    _log.emit(events.BOOT_STARTED, database=boot.configuration.target.label)
+    started, started_at = time.monotonic(), datetime.now(UTC)
+    everything = with_steps(phases, boot.configuration.programs.steps)
+    names = [phase.name for phase in everything]
+    _log.emit(events.BOOT_STARTED, database=boot.configuration.target.label, phases=names)
     reports: list[PhaseReport] = []
     try:
         async with AsyncExitStack() as stack:
-            locked = False
-            for phase in with_steps(phases, boot.configuration.programs.steps):
-                if phase.locked and not locked:
-                    lifecycle.phase, lifecycle.reason = "migration_lock", "waiting for the migration lock"
-                    boot.lock = await stack.enter_async_context(
-                        migration_lock(boot.connection, settings.lock_timeout_s)
-                    )
-                    locked = True
-                reports.append(await _run_phase(phase, boot, lifecycle))
+            remember = partial(_remember, boot, started_at, started, reports)
+            try:
+                locked = await _run_all(everything, boot, lifecycle, reports, stack)
+            except Exception as error:
+                # A stop that comes now must not take the failure's place.
+                with anyio.move_on_after(_CLOSE_S, shield=True):
+                    await remember(failed=(lifecycle.phase, error))
+                raise
+            # Where an apply was sealed the tables are there, or a warning has said why not.
+            await remember(may_make=locked and boot.seal is None)
     finally:
         await _close(boot)
     _log.emit(events.BOOT_FINISHED, duration_s=_since(started))
     return tuple(reports)
+
+
+async def _run_all(
+    phases: Sequence[Phase], boot: Boot, lifecycle: Lifecycle, reports: list[PhaseReport], stack: AsyncExitStack
+) -> bool:
+    """Run the phases, and fill `reports`; returns whether the migration lock was taken, which `stack` then frees."""
+    settings = boot.configuration.settings
+    to_lock = tuple(phase for phase in phases if phase.locked)
+    settled: dict[str, PhaseReport] | None = None
+    for phase in phases:
+        if phase.locked and settled is None:
+            settled = await _look_at_all(to_lock, boot, lifecycle)
+            if not settled:
+                lifecycle.phase, lifecycle.reason = "migration_lock", "waiting for the migration lock"
+                boot.lock = await stack.enter_async_context(
+                    migration_lock(boot.connection, settings.lock_timeout_s, boot.configuration.target)
+                )
+        report = settled.get(phase.name) if settled else None
+        reports.append(report or await _run_phase(phase, boot, lifecycle))
+    if boot.seal is not None:
+        await keep_record(boot.connection, boot.configuration, boot.sql, boot.seal)
+    return settled == {}
+
+
+async def _remember(
+    boot: Boot,
+    started_at: datetime,
+    started: float,
+    reports: Sequence[PhaseReport],
+    *,
+    failed: tuple[str | None, Exception] | None = None,
+    may_make: bool = False,
+) -> None:
+    """Add this boot to the history, where its session still lives."""
+    if not boot.connected or boot.connection.is_closed():
+        return
+    phases = [PastPhase(each.name, each.outcome.result, each.outcome.summary, each.duration_s) for each in reports]
+    failure = None
+    if failed is not None:
+        name, error = failed
+        failure = (error.failure if isinstance(error, SupervisorError) else BUG).code
+        words = redactor.text(str(error))[:_LONGEST_WORDS]
+        spent_s = _since(started) - sum(each.duration_s for each in reports)
+        phases.append(PastPhase(name or "", "failed", words, round(max(spent_s, 0.0), 3)))
+        # A SQL file that failed may have become another role.
+        with suppress(Exception), anyio.move_on_after(_CLOSE_S):
+            await reset_session(boot.connection)
+    version = boot.configuration.installation.version
+    record = boot_record(started_at, _since(started), version, failure, phases)
+    await remember_boot(boot.connection, record, may_make=may_make)
+
+
+async def _look_at_all(phases: Sequence[Phase], boot: Boot, lifecycle: Lifecycle) -> dict[str, PhaseReport]:
+    """The reports of the phases when none of them has anything to do; none when one has."""
+    found: list[tuple[PhaseReport, Settled]] = []
+    for phase in phases:
+        if phase.look is None:
+            return {}
+        lifecycle.phase, lifecycle.reason = phase.name, "looking whether anything is to be done"
+        started = time.monotonic()
+        with structlog.contextvars.bound_contextvars(phase=phase.name), _told_when_failed(phase.name, started):
+            settled = await phase.look(boot)
+        if settled is None:
+            return {}
+        found.append((PhaseReport(phase.name, settled.outcome, _since(started)), settled))
+    for report, settled in found:
+        with structlog.contextvars.bound_contextvars(phase=report.name):
+            settled.say()
+            _tell_finished(report)
+    return {report.name: report for report, _ in found}
 
 
 async def _run_phase(phase: Phase, boot: Boot, lifecycle: Lifecycle) -> PhaseReport:
@@ -72,15 +152,27 @@ async def _run_phase(phase: Phase, boot: Boot, lifecycle: Lifecycle) -> PhaseRep
     started = time.monotonic()
     with structlog.contextvars.bound_contextvars(phase=phase.name):
         _log.emit(events.PHASE_STARTED)
-        try:
+        with _told_when_failed(phase.name, started):
             outcome = await phase.run(boot)
-        except Exception as error:
-            _log.emit(events.PHASE_FAILED, duration_s=_since(started))
-            if not isinstance(error, SupervisorError) and lost(error):
-                raise connection_lost(f"phase {phase.name}", error) from error
-            raise
-        _log.emit(events.PHASE_FINISHED, outcome=outcome.result, summary=outcome.summary, duration_s=_since(started))
-    return PhaseReport(phase.name, outcome, _since(started))
+        report = PhaseReport(phase.name, outcome, _since(started))
+        _tell_finished(report)
+    return report
+
+
+@contextmanager
+def _told_when_failed(name: str, started: float) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        _log.emit(events.PHASE_FAILED, duration_s=_since(started))
+        if not isinstance(error, SupervisorError) and lost(error):
+            raise connection_lost(f"phase {name}", error) from error
+        raise
+
+
+def _tell_finished(report: PhaseReport) -> None:
+    outcome = report.outcome
+    _log.emit(events.PHASE_FINISHED, outcome=outcome.result, summary=outcome.summary, duration_s=report.duration_s)
 
 
 async def _close(boot: Boot) -> None:

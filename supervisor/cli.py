@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from supervisor import __version__
+from supervisor.commands.grammar import RECORD_COMMANDS, add_record_commands
+from supervisor.console.arguments import add_commands
 from supervisor.errors import BUG, ExitCode, SupervisorError
 
 if TYPE_CHECKING:
@@ -26,8 +28,13 @@ examples:
   directus-supervisor run                 boot, then supervise Directus (the container's command)
   directus-supervisor migrate             bring the database up to date and exit (CI gate, init container)
   directus-supervisor dev                 the same on a bare machine: embedded PostgreSQL, Directus from npm
+  directus-supervisor check               find mistakes in the SQL files without a database (CI, pre-commit)
+  directus-supervisor plan                show what a boot would do with the SQL files; --check for CI
+  directus-supervisor history             show the past boots
+  directus-supervisor restore BACKUP      bring back what a schema apply has copied out before it was dropped
   directus-supervisor config              show the effective settings and where each comes from
   directus-supervisor health --ready      ask the health port; exit 0 or 1 (HEALTHCHECK)
+  directus-supervisor status              what the running supervisor does; also: top, logs --follow, reload
   directus-supervisor exec -- CMD ARG …   run any other command with an init: signals, orphans, exit status
 
 Settings are environment variables (SUPERVISOR_*, and Directus' own DB_*) or keys of supervisor.yaml.
@@ -79,6 +86,56 @@ def make_parser() -> argparse.ArgumentParser:
     dev.add_argument("--once", action="store_true", help="boot, wait until ready, print the phases, and exit")
     dev.add_argument("--fresh", action="store_true", help="start over with an empty database")
 
+    check = command(
+        "check",
+        "Find mistakes in the SQL files and the snapshot without a database; exit 0 or 1.",
+        "directus-supervisor check --strict --format github",
+    )
+    check.add_argument(
+        "directory",
+        nargs="?",
+        type=Path,
+        metavar="DIR",
+        help="the deployment, or its SQL folder (default: this folder)",
+    )
+    check.add_argument(
+        "--format", dest="output", choices=("text", "json", "github"), default="text", help="of the findings"
+    )
+    check.add_argument("--strict", action="store_true", help="let warnings count: exit 1 for them, too")
+    check.add_argument("--lint", action="store_true", help="add what squawk finds (locks, rewrites, breaking changes)")
+    check.add_argument(
+        "--assume",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a relation that something else creates; repeatable",
+    )
+
+    add_record_commands(command)
+
+    restore = command(
+        "restore",
+        "Bring back what was copied out before a schema apply dropped it: all of a backup, or nothing.",
+        "directus-supervisor restore /backups/20260101T120000Z-0123456789abcdef --list",
+    )
+    restore.add_argument("backup", type=Path, metavar="BACKUP", help="the folder of one backup")
+    restore.add_argument("--list", dest="only_list", action="store_true", help="say what it holds; change nothing")
+
+    snapshot = command(
+        "snapshot",
+        "Write the live schema into the snapshot file when it says something else; tables of SQL files are left out.",
+        "directus-supervisor snapshot --check",
+    )
+    snapshot.add_argument("--check", action="store_true", help="write nothing; exit 1 when file and database differ")
+    snapshot.add_argument("--output", type=Path, metavar="FILE", help="the file (default: SUPERVISOR_SNAPSHOT)")
+
+    diff = command(
+        "diff",
+        "Show what applying the snapshot would change; exit 0 for nothing, 1 for something.",
+        "directus-supervisor diff --json",
+    )
+    diff.add_argument("--json", action="store_true", help="as one JSON object")
+
     config = command("config", "Print the effective settings, where each came from, secrets masked.", "config --json")
     config.add_argument("--json", action="store_true", help="as one JSON object")
 
@@ -93,6 +150,8 @@ def make_parser() -> argparse.ArgumentParser:
     which.add_argument("--startup", dest="probe", action="store_const", const="/startupz", help="booted once?")
     health.set_defaults(probe="/readyz")
     health.add_argument("--timeout", type=_seconds, default=5.0, metavar="S", help="seconds to wait (default 5)")
+
+    add_commands(command)
 
     execute = command(
         "exec",
@@ -199,7 +258,7 @@ def _run_engine(inbox: SignalInbox, *, launch: bool, once: bool) -> Report:
     # The message of a failed configuration must not show a secret either.
     redactor.know(secret for name, value in os.environ.items() for secret in secrets_in(name, value))
     configuration = configure(os.environ, Path.cwd())
-    redactor.know(configuration.environment.secret_values())
+    redactor.know(configuration.secrets)
     log_warnings(configuration)
 
     async def run() -> Report:
@@ -220,6 +279,38 @@ def _dev(options: argparse.Namespace, _inbox: SignalInbox) -> int:
     return run_dev(Path.cwd(), once=options.once, fresh=options.fresh)
 
 
+def _check(options: argparse.Namespace, _inbox: SignalInbox) -> int:
+    from supervisor.check.command import Options, run_check  # noqa: PLC0415
+
+    return run_check(
+        os.environ,
+        Path.cwd(),
+        Options(options.directory, options.output, options.strict, options.lint, tuple(options.assume)),
+    )
+
+
+def _on_records(options: argparse.Namespace, _inbox: SignalInbox) -> int:
+    return RECORD_COMMANDS[options.command](options)
+
+
+def _restore(options: argparse.Namespace, _inbox: SignalInbox) -> int:
+    from supervisor.directus.restore_command import run_restore  # noqa: PLC0415
+
+    return run_restore(os.environ, Path.cwd(), options.backup, only_list=options.only_list)
+
+
+def _snapshot(options: argparse.Namespace, _inbox: SignalInbox) -> int:
+    from supervisor.directus.snapshot_command import run_snapshot  # noqa: PLC0415
+
+    return run_snapshot(os.environ, Path.cwd(), options.output, check=options.check)
+
+
+def _diff(options: argparse.Namespace, _inbox: SignalInbox) -> int:
+    from supervisor.directus.snapshot_command import run_diff  # noqa: PLC0415
+
+    return run_diff(os.environ, Path.cwd(), as_json=options.json)
+
+
 def _config(options: argparse.Namespace, _inbox: SignalInbox) -> int:
     from supervisor.show_config import show_config  # noqa: PLC0415
 
@@ -230,6 +321,12 @@ def _health(options: argparse.Namespace, _inbox: SignalInbox) -> int:
     from supervisor.health.ask import ask  # noqa: PLC0415
 
     return ask(os.environ, Path.cwd(), options.probe, options.timeout)
+
+
+def _console(options: argparse.Namespace, _inbox: SignalInbox) -> int:
+    from supervisor.console.commands import run  # noqa: PLC0415
+
+    return run(options, os.environ, Path.cwd())
 
 
 def _exec(options: argparse.Namespace, _inbox: SignalInbox) -> int:
@@ -249,8 +346,17 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, SignalInbox], int]]] = 
     "run": _run,
     "migrate": _migrate,
     "dev": _dev,
+    "check": _check,
+    **dict.fromkeys(RECORD_COMMANDS, _on_records),
+    "restore": _restore,
+    "snapshot": _snapshot,
+    "diff": _diff,
     "config": _config,
     "health": _health,
+    "status": _console,
+    "top": _console,
+    "logs": _console,
+    "reload": _console,
     "exec": _exec,
     "version": _version,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from supervisor.directus.environment import DirectusEnvironment, read_environment
 from supervisor.directus.install import Installation, find_installation
@@ -13,9 +14,14 @@ from supervisor.directus.ping import Address
 from supervisor.errors import CONFIG_INVALID, SupervisorError
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
+from supervisor.postgres.connection_string import with_address
 from supervisor.postgres.target import Target, resolve_target
 from supervisor.programs import Programs, read_programs
 from supervisor.settings import PREFIX, LoadedSettings, Settings, load_settings
+from supervisor.status_token import read_status_token
+
+# They would go before the variables that they name the files for.
+_ADDRESS_FILES: Final = frozenset({"DB_HOST_FILE", "DB_PORT_FILE", "DB_CONNECTION_STRING_FILE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +32,12 @@ class Configuration:
         settings: the supervisor's own settings.
         installation: the Directus to run.
         environment: what Directus is configured with.
-        target: the database that Directus uses.
+        target: the database that Directus uses, by the way that migrations take.
         child_environment: the environment that Directus is started with.
+        step_environment: the environment that Directus' own migrating steps are started with.
         programs: what runs beside it.
         ignored: variables that are set and do nothing here, each with the reason.
+        status_token: opens everything on the health port.
     """
 
     settings: Settings
@@ -37,8 +45,16 @@ class Configuration:
     environment: DirectusEnvironment
     target: Target
     child_environment: Mapping[str, str]
+    step_environment: Mapping[str, str]
     programs: Programs
     ignored: Mapping[str, str]
+    status_token: str | None = None
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Every text that must not be seen in a log: Directus' own, and those of the programs beside it."""
+        token = {self.status_token} if self.status_token else set()
+        return self.environment.secret_values() | self.programs.secrets | token
 
     @property
     def address(self) -> Address:
@@ -66,7 +82,11 @@ def configure(environ: Mapping[str, str], cwd: Path) -> Configuration:
     programs, problems = read_programs(loaded.programs, loaded.path)
     loaded = replace(loaded, problems=(*loaded.problems, *problems))
     failures: list[SupervisorError] = []
-    installation = environment = target = None
+    installation = environment = target = token = None
+    try:
+        token = read_status_token(loaded.settings)
+    except SupervisorError as error:
+        failures.append(error)
     try:
         installation = find_installation(loaded.settings.directus_dir, loaded.settings.node, environ, cwd)
     except SupervisorError as error:
@@ -77,14 +97,26 @@ def configure(environ: Mapping[str, str], cwd: Path) -> Configuration:
         failures.append(error)
     if environment is not None:
         try:
-            target = resolve_target(environment)
+            target = migration_target(environment, loaded.settings)
         except SupervisorError as error:
             failures.append(error)
         failures += _port_problem(environment)
     if loaded.problems or failures or installation is None or environment is None or target is None:
         raise _all_at_once(loaded, failures)
     child = child_environment(environ, environment, watched=loaded.settings.watch_failures > 0)
-    return Configuration(loaded.settings, installation, environment, target, child, programs, loaded.ignored)
+    step = step_environment(child, environment, target, loaded.settings, installation)
+    return Configuration(
+        loaded.settings, installation, environment, target, child, step, programs, loaded.ignored, token
+    )
+
+
+def migration_target(environment: DirectusEnvironment, settings: Settings) -> Target:
+    """The database that Directus uses, by the way that migrations take: ``SUPERVISOR_MIGRATION_DB_HOST`` and its port.
+
+    Raises:
+        SupervisorError: ``config.invalid``.
+    """
+    return resolve_target(environment, settings.migration_db_host, settings.migration_db_port)
 
 
 def directus_environment(
@@ -110,17 +142,60 @@ def child_environment(environ: Mapping[str, str], environment: DirectusEnvironme
     """What Directus is started with.
 
     Left out are our own settings; the ``PM2_*`` variables, since with ``PM2_HOME`` set Directus' metrics would look
-    for a pm2 daemon; and a Node channel that somebody left open for us, on which Directus would die. ``LOG_STYLE`` is
+    for a pm2 daemon; a Node channel that somebody left open for us, on which Directus would die; and the way to our
+    service manager, to which Directus would speak in our name. ``LOG_STYLE`` is
     ``raw`` unless chosen, so that its lines stay structured. Where it is `watched` its log leaves the looks at it out,
     unless paths to leave out were chosen.
     """
-    foreign = (PREFIX, "PM2_", "NODE_CHANNEL_")
+    foreign = (PREFIX, "PM2_", "NODE_CHANNEL_", "NOTIFY_SOCKET", "WATCHDOG_")
     child = {name: value for name, value in environ.items() if not name.startswith(foreign)}
     if environment.value("LOG_STYLE") is None:
         child["LOG_STYLE"] = "raw"
     if watched and environment.value("LOG_HTTP_IGNORE_PATHS") is None:
         child["LOG_HTTP_IGNORE_PATHS"] = "/server/ping"
     return child
+
+
+def step_environment(
+    child: Mapping[str, str],
+    environment: DirectusEnvironment,
+    target: Target,
+    settings: Settings,
+    installation: Installation,
+) -> Mapping[str, str]:
+    """What Directus' own migrating steps are started with: they take the way of the migrations, too.
+
+    Args:
+        child: what Directus is started with.
+        environment: the configuration that it reads from that.
+        target: the way of the migrations.
+        settings: whether there is such a way at all.
+        installation: the Directus in question.
+
+    Raises:
+        SupervisorError: ``config.invalid`` when the file at ``CONFIG_PATH``, which goes before the environment, names
+            the database, so that the steps would go on by the other way.
+    """
+    if settings.migration_db_host is None and settings.migration_db_port is None:
+        return child
+    step = {name: value for name, value in child.items() if name not in _ADDRESS_FILES}
+    connection_string = environment.text("DB_CONNECTION_STRING")
+    if connection_string:
+        # The prefix keeps Directus from splitting it at a comma.
+        step["DB_CONNECTION_STRING"] = "string:" + with_address(connection_string, target.host, target.port)
+    else:
+        step |= {"DB_HOST": target.host, "DB_PORT": str(target.port)}
+    # Whether Directus will go there is for its own rules to say.
+    reached = resolve_target(directus_environment(step, installation, installation.directory))
+    if reached != target:
+        name = "DB_CONNECTION_STRING" if connection_string else "DB_HOST"
+        raise SupervisorError(
+            CONFIG_INVALID,
+            f"SUPERVISOR_MIGRATION_DB_HOST cannot lead Directus' own steps to {target.host}:{target.port}: {name} "
+            f"({environment.source(name)}) goes before the environment",
+            remedy=f"Take {name} out of the file, and set it as a variable of the environment.",
+        )
+    return step
 
 
 def _port_problem(environment: DirectusEnvironment) -> list[SupervisorError]:

@@ -137,6 +137,25 @@ LOCK_TIMEOUT = _failure(
     "Another supervisor held the migration lock for too long.",
     "Look at the holder named in the message; raise SUPERVISOR_LOCK_TIMEOUT_S if its migration is simply long.",
 )
+LOCK_POOLER = _failure(
+    "lock.pooler",
+    ExitCode.CONFIG,
+    "The database is reached through a pooler in transaction mode, where no session can hold the migration lock.",
+    "Set SUPERVISOR_MIGRATION_DB_HOST and SUPERVISOR_MIGRATION_DB_PORT to the server behind the pooler, or to a pool "
+    "in session mode; Directus itself stays on DB_HOST.",
+)
+CONFIRMATION_MISSING = _failure(
+    "command.unconfirmed",
+    ExitCode.USAGE,
+    "A command that changes what is recorded was not confirmed; nothing was changed.",
+    "Look at what it names, and add --yes.",
+)
+PLAN_MOVED = _failure(
+    "command.plan_moved",
+    ExitCode.LOCK_TIMEOUT,
+    "Between the question and its answer another supervisor has changed what it was about; nothing was changed.",
+    "Run the command again, and look at what it names now.",
+)
 
 # SQL
 SQL_CHECKSUM_MISMATCH = _failure(
@@ -148,7 +167,7 @@ SQL_CHECKSUM_MISMATCH = _failure(
 SQL_FAILED = _failure(
     "sql.failed",
     ExitCode.SQL_FAILED,
-    "A statement of a SQL file failed; nothing of that file was kept.",
+    "A statement of a SQL file failed; nothing of that file was kept, unless it runs without a transaction.",
     "Correct the statement at the place named; the next boot runs the file again.",
 )
 SQL_ASSERTION_FAILED = _failure(
@@ -156,6 +175,19 @@ SQL_ASSERTION_FAILED = _failure(
     ExitCode.SQL_FAILED,
     "An assertion of a SQL file does not hold on this database; nothing of that file was kept.",
     "Make the database what the assertion expects, or correct the assertion; the next boot runs the file again.",
+)
+SQL_BLOCKED = _failure(
+    "sql.blocked",
+    ExitCode.SQL_FAILED,
+    "Other sessions were in the way of a SQL file, however often it was tried.",
+    "End the session named in the message, or boot when the database is quieter; SUPERVISOR_SQL_LOCK_TIMEOUT_S and "
+    "SUPERVISOR_SQL_LOCK_RETRIES set how long is waited, `-- supervisor: lock-timeout` does for one file.",
+)
+SQL_LOCK_RELEASED = _failure(
+    "sql.lock_released",
+    ExitCode.SQL_FAILED,
+    "A SQL file released the migration lock, which keeps other supervisors from running the same files.",
+    "Take pg_advisory_unlock_all() and DISCARD ALL out of the file; for a lock of its own, use pg_advisory_xact_lock.",
 )
 SQL_GUARD_TABLE = _failure(
     "sql.guard_table",
@@ -182,6 +214,13 @@ SQL_DUPLICATE_NUMBER = _failure(
     "Give one of them the next free number.",
 )
 
+CHECK_TOOL_MISSING = _failure(
+    "check.tool_missing",
+    ExitCode.CONFIG,
+    "`check` needs a program or a library that is not installed.",
+    "Install it: `pip install 'directus-supervisor[check]'`.",
+)
+
 # Directus steps
 BOOTSTRAP_FAILED = _failure(
     "directus.bootstrap_failed",
@@ -201,11 +240,35 @@ SCHEMA_FAILED = _failure(
     "Directus could not bring the schema to the snapshot.",
     "Read Directus' own lines just above this one.",
 )
+EXPORT_FAILED = _failure(
+    "schema.export_failed",
+    ExitCode.DIRECTUS_FAILED,
+    "The live schema could not be read, or its snapshot not be written.",
+    "Look at what Directus says in the message, and at the settings of the database.",
+)
 SCHEMA_DESTRUCTIVE = _failure(
     "schema.destructive_change",
     ExitCode.DESTRUCTIVE_CHANGE,
-    "Applying the snapshot would delete collections or fields that the database has.",
-    "Export a new snapshot from the live database, so that it holds what was made there.",
+    "Applying the snapshot would lose data, or rows are in its way; nothing was changed.",
+    "Export a new snapshot from the live database, or approve the loss: SUPERVISOR_APPROVE_PLAN.",
+)
+SCHEMA_BACKUP_FAILED = _failure(
+    "schema.backup_failed",
+    ExitCode.DESTRUCTIVE_CHANGE,
+    "What was to be dropped could not be copied out before; nothing was dropped.",
+    "Set SUPERVISOR_BACKUP_DIR to a folder on a volume that is there, writable and large enough.",
+)
+BACKUP_UNUSABLE = _failure(
+    "backup.unusable",
+    ExitCode.CONFIG,
+    "The backup to restore is not there, not whole, or not one of ours.",
+    "Name the folder of one backup: a folder with a manifest.json in SUPERVISOR_BACKUP_DIR.",
+)
+RESTORE_REFUSED = _failure(
+    "backup.restore_refused",
+    ExitCode.DESTRUCTIVE_CHANGE,
+    "A backup cannot be restored over what is there now; nothing was changed.",
+    "Move what is in the way aside, or take what you need from the copied files by hand.",
 )
 
 STEP_FAILED = _failure(
@@ -239,6 +302,13 @@ COMMAND_NOT_EXECUTABLE = _failure(
     ExitCode.NOT_EXECUTABLE,
     "The program to run cannot be executed.",
     "Give the file execute permission, and check its interpreter and architecture.",
+)
+NO_SUPERVISOR = _failure(
+    "control.no_supervisor",
+    ExitCode.USAGE,
+    "No supervisor answers on the control socket.",
+    "Run this where the supervisor runs, as the same user (`docker exec CONTAINER directus-supervisor status`), and "
+    "with the same SUPERVISOR_SOCKET.",
 )
 USAGE = _failure(
     "usage",

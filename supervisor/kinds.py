@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Final
 
 LOG_FORMATS: Final = ("auto", "json", "console")
+SCHEMA_MODES: Final = ("safe", "additive", "plan", "skip", "force")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+_LONGEST_SHOWN: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,18 @@ class Kind:
 
     name: str
     read: Callable[[object], object]
+
+
+def shown(raw: object) -> str:
+    """A wrong value for a sentence about it: short, and never an error itself."""
+    try:
+        text = repr(raw)
+    except ValueError:
+        # Python does not spell out integers of thousands of digits.
+        return "a very large number"
+    except RecursionError:
+        return "something nested very deep"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def _number(value: object) -> float:
@@ -75,6 +89,14 @@ def _text(value: object) -> str:
     return value
 
 
+def is_passable(text: str) -> bool:
+    """Whether a text can be an argument or a variable of a process, see ``execve(2)``."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeError:
+        return False
+
+
 def _path(value: object) -> Path:
     text = _text(value)
     try:
@@ -95,6 +117,8 @@ def _names(value: object) -> tuple[str, ...]:
 
 def _command(value: object) -> tuple[str, ...]:
     if isinstance(value, list) and value and value[0] and all(isinstance(item, str) for item in value):
+        if not all(map(is_passable, value)):
+            raise ValueError("words without NUL characters")
         return tuple(value)
     try:
         words = tuple(shlex.split(_text(value)))
@@ -145,6 +169,7 @@ FACTOR = Kind("factor, 1 or more", _at_least(1, "times"))
 RATIO = Kind("ratio from 0 to 1", _ratio)
 COUNT = Kind("count", _integer(0, 1_000_000))
 PORT = Kind("port", _integer(0, 65535))
+REMOTE_PORT = Kind("port, 1 or more", _integer(1, 65535))
 TEXT = Kind("text", _text)
 PATH = Kind("path", _path)
 NAMES = Kind("comma-separated names", _names)
@@ -152,4 +177,5 @@ STATUSES = Kind("comma-separated exit statuses or names of signals", _statuses)
 MEGABYTES = Kind("megabytes", _at_least(0, "megabytes"))
 COMMAND = Kind("command line", _command)
 LOG_FORMAT = Kind("one of " + ", ".join(LOG_FORMATS), _one_of(LOG_FORMATS))
+SCHEMA_MODE = Kind("one of " + ", ".join(SCHEMA_MODES), _one_of(SCHEMA_MODES))
 LOG_LEVEL = Kind("one of " + ", ".join(LOG_LEVELS), _one_of(LOG_LEVELS))

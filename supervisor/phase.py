@@ -10,6 +10,7 @@ from supervisor.errors import BUG, SupervisorError
 
 if TYPE_CHECKING:
     from supervisor.configuration import Configuration
+    from supervisor.directus.fast_path import Seal
     from supervisor.postgres.connect import Connection
     from supervisor.postgres.lock import Lock
     from supervisor.postgres.sqlfile import SqlTree
@@ -39,11 +40,13 @@ class Boot:
         configuration: everything that was configured.
         sql: the SQL files, read and checked before anything ran.
         init: starts and reaps processes.
+        seal: left by a schema apply after which nothing was left to do; None when none has run.
     """
 
     configuration: Configuration
     sql: SqlTree
     init: Init
+    seal: Seal | None = field(default=None, init=False)
     _connection: Connection | None = field(default=None, init=False)
     _lock: Lock | None = field(default=None, init=False)
 
@@ -75,7 +78,21 @@ class Boot:
         self._lock = lock
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """That a phase has nothing to do.
+
+    Attributes:
+        outcome: what running it would have come to.
+        say: logs what running it would have logged; called only when the phase is indeed left out.
+    """
+
+    outcome: Outcome
+    say: Callable[[], None] = lambda: None
+
+
 Run: TypeAlias = Callable[[Boot], Awaitable[Outcome]]
+Look: TypeAlias = Callable[[Boot], Awaitable[Settled | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +103,11 @@ class Phase:
         name: what logs and reports call it.
         run: the step itself.
         locked: whether it runs under the migration lock.
+        look: looks, without the lock and changing nothing, whether the step has anything to do; None when it always
+            has. When no locked phase has, the lock is not taken; else all of them run under it, and look again.
     """
 
     name: str
     run: Run
     locked: bool = True
+    look: Look | None = None

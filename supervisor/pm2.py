@@ -13,12 +13,23 @@ from typing import Final
 
 _SIZE: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[KMG]?)B?", re.IGNORECASE)
 _MEGABYTES: Final = {"": 1 / 1024 / 1024, "K": 1 / 1024, "M": 1.0, "G": 1024.0}
+_TIME: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[hms]?)")
+_SECONDS: Final = {"": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+# pm2 knows no cap of the delay: a longer one than ours raises it.
+_LONGEST_DELAY_S: Final = 30.0
 
 
 def _milliseconds(text: str) -> float:
     if not re.fullmatch(r"\d+(\.\d+)?", text):
         raise ValueError("a number of milliseconds")
     return float(text) / 1000
+
+
+def _time(text: str) -> float:
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise ValueError("a number of milliseconds, or a time such as 10s, 5m or 1h")
+    return round(float(match["number"]) * _SECONDS[match["unit"]], 3)
 
 
 def _count(text: str) -> int:
@@ -38,13 +49,14 @@ _TRANSLATED: Final[dict[str, tuple[str, Callable[[str], float]]]] = {
     "PM2_KILL_TIMEOUT": ("stop_timeout_s", _milliseconds),
     "PM2_MAX_MEMORY_RESTART": ("memory_limit_mb", _megabytes),
     "PM2_MAX_RESTARTS": ("restart_limit", _count),
-    "PM2_MIN_UPTIME": ("restart_stable_s", _milliseconds),
+    "PM2_MIN_UPTIME": ("restart_stable_s", _time),
     "PM2_RESTART_DELAY": ("restart_backoff_s", _milliseconds),
 }
 _IGNORED: Final = {
     "PM2_INSTANCES": "one Directus runs in a container; start more containers instead",
     "PM2_EXEC_MODE": "there is no cluster mode; start more containers instead",
     "PM2_LISTEN_TIMEOUT": "pm2 takes a Directus that is late for ready; see SUPERVISOR_READY_TIMEOUT_S",
+    "PM2_KILL_SIGNAL": "Directus is stopped with SIGTERM",
     "PM2_LOG_ERROR_FILE": "the log goes to stdout",
     "PM2_LOG_OUT_FILE": "the log goes to stdout",
 }
@@ -77,9 +89,16 @@ def translate(environ: Mapping[str, str]) -> Translation:
             values[name] = (read(text), variable)
         except ValueError as error:
             problems.append(f"{variable} is {text!r}, but must be {error}")
-    # The ecosystem file restarts only for the text "true"; without any restart the first death is the last.
-    if environ.get("PM2_AUTO_RESTART", "").strip().lower() == "false":
+    delay_s, variable = values.get("restart_backoff_s", (0.0, ""))
+    if isinstance(delay_s, float) and delay_s > _LONGEST_DELAY_S:
+        values["restart_backoff_max_s"] = (delay_s, variable)
+    automatic = environ.get("PM2_AUTO_RESTART", "").strip()
+    if automatic.lower() == "false":
+        # Without any restart the first death is the last.
         values["restart_limit"] = (0, "PM2_AUTO_RESTART")
+    elif automatic.lower() not in {"", "true"}:
+        # The ecosystem file takes all but "true" for false, which is not what "yes" or "1" means.
+        problems.append(f"PM2_AUTO_RESTART is {automatic!r}, but must be true or false")
     ignored = {variable: reason for variable, reason in _IGNORED.items() if _differs(environ, variable)}
     return Translation(values, ignored, tuple(problems))
 

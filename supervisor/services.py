@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
+
+import anyio
+import anyio.lowlevel
 
 from supervisor import errors
 from supervisor.configuration import Configuration
@@ -18,7 +22,8 @@ from supervisor.logs.setup import get_log
 from supervisor.process.child import ChildSpec
 from supervisor.process.init import Init
 from supervisor.process.restart import RestartPolicy
-from supervisor.process.service import Readiness, Service, ServiceEnded, ServiceSpec, Watch
+from supervisor.process.service import Readiness, Service, ServiceEnded, ServiceSpec
+from supervisor.process.watch import Watch
 from supervisor.programs import SideProcess
 from supervisor.settings import Settings
 
@@ -98,17 +103,28 @@ def directus_service(configuration: Configuration, init: Init, observer: Directu
         watch=Watch(
             interval_s=settings.watch_interval_s,
             alive=is_alive,
-            failures=settings.watch_failures,
+            answer_s=_ALIVE_S,
+            # Where the system chose the port, nobody knows where to ask.
+            failures=settings.watch_failures if configuration.address.known else 0,
             memory_limit_mb=settings.memory_limit_mb,
         ),
-        last_lines=lambda: tuple(output.last_lines),
-        explain=explain_early_death,
+        output=output,
+        explain=lambda: explain_early_death(output),
     )
     return Service(spec, init, observer)
 
 
-def side_service(process: SideProcess, configuration: Configuration, init: Init) -> Service:
-    """One side process; it runs in Directus' folder and environment unless it says otherwise."""
+def side_service(
+    process: SideProcess, configuration: Configuration, init: Init, stop_limit_s: Callable[[], float]
+) -> Service:
+    """One side process; it runs in Directus' folder and environment unless it says otherwise.
+
+    Args:
+        process: what to run.
+        configuration: the settings, which its own overrides replace.
+        init: starts and reaps it.
+        stop_limit_s: what the stop has left of its time once it is this one's turn.
+    """
     settings = dataclasses.replace(configuration.settings, **process.overrides)  # type: ignore[arg-type]
     output = OutputLog(process.name, get_log("side"))
     directory = configuration.installation.directory
@@ -119,22 +135,40 @@ def side_service(process: SideProcess, configuration: Configuration, init: Init)
             environment={**configuration.child_environment, **process.environment},
             cwd=directory / process.directory if process.directory else directory,
             stop_timeout_s=settings.stop_timeout_s,
+            stop_limit_s=stop_limit_s,
             consume=output.consume,
         ),
         policy=policy_of(settings),
-        last_lines=lambda: tuple(output.last_lines),
+        output=output,
     )
     return Service(spec, init, SideObserver())
 
 
-async def keep_beside(service: Service) -> None:
-    """Keep a side process running; when it is given up, that is said, and everything else goes on."""
-    try:
-        await service.keep_running()
-    except SupervisorError as error:
-        _log.emit(events.PROCESS_GIVEN_UP, process=service.name, message=error.message, remedy=error.remedy)
-    except ServiceEnded as ended:
-        _log.emit(events.PROCESS_GIVEN_UP, level="info", process=service.name, message=str(ended))
+@asynccontextmanager
+async def kept_beside(services: Sequence[Service]) -> AsyncIterator[None]:
+    """Keep side processes running: started in order before what the context runs, and stopped after it has ended."""
+    scopes = [anyio.CancelScope(shield=True) for _ in services]
+    async with anyio.create_task_group() as group:
+        for service, scope in zip(services, scopes, strict=True):
+            group.start_soon(_keep_beside, service, scope)
+        try:
+            # Each task starts its process before it waits for anything.
+            await anyio.lowlevel.checkpoint()
+            yield
+        finally:
+            for scope in scopes:
+                scope.cancel()
+
+
+async def _keep_beside(service: Service, scope: anyio.CancelScope) -> None:
+    """Keep one running; when it is given up, that is said, and everything else goes on."""
+    with scope:
+        try:
+            await service.keep_running()
+        except SupervisorError as error:
+            _log.emit(events.PROCESS_GIVEN_UP, process=service.name, message=error.message, remedy=error.remedy)
+        except ServiceEnded as ended:
+            _log.emit(events.PROCESS_GIVEN_UP, level="info", process=service.name, message=f"{service.name} {ended}")
 
 
 def policy_of(settings: Settings) -> RestartPolicy:
@@ -152,14 +186,14 @@ def policy_of(settings: Settings) -> RestartPolicy:
     )
 
 
-def explain_early_death(lines: tuple[str, ...]) -> SupervisorError | None:
-    """The failure of a Directus that was never ready, when its last lines tell that no restart can mend it."""
-    explanation = explain(lines)
+def explain_early_death(output: OutputLog) -> SupervisorError | None:
+    """The failure of a Directus that was never ready, when its last error tells that no restart can mend it."""
+    explanation = explain(output.last_errors)
     if explanation is None:
         return None
     return SupervisorError(
         errors.DIRECTUS_MISCONFIGURED,
         f"Directus cannot start: {explanation.cause}",
         remedy=explanation.remedy,
-        last_lines=list(lines),
+        last_lines=list(output.last_lines),
     )

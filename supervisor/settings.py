@@ -30,8 +30,6 @@ _FOREIGN: Final = re.compile(
 # What Kubernetes puts into the *_PORT variable of a service: "supervisor-health" would claim SUPERVISOR_HEALTH_PORT.
 _SERVICE_URL: Final = re.compile(r"(tcp|udp|sctp)://.*")
 
-_LONGEST_SHOWN: Final = 200
-
 
 def _setting(kind: Kind, default: object, help_text: str) -> Any:  # noqa: ANN401 - as dataclasses.field
     return field(default=default, metadata={"kind": kind, "help": help_text})
@@ -55,6 +53,18 @@ class Settings:
         kinds.PATH, Path("sql"), "Folder that holds `pre-schema/` and `post-schema/` with the SQL files."
     )
     snapshot: Path = _setting(kinds.PATH, Path("snapshots/schema.yaml"), "The Directus schema snapshot.")
+    schema_mode: str = _setting(
+        kinds.SCHEMA_MODE,
+        "safe",
+        "How far the schema apply may go: `safe` applies when nothing is lost, else stops (exit 6); `additive` leaves "
+        "out what would lose data; `plan` only shows; `skip` does not look; `force` loses what it must.",
+    )
+    approve_plan: str = _setting(
+        kinds.TEXT, "", "The digest of the one plan that may lose data, as the refusal shows it; it works once."
+    )
+    backup_dir: Path | None = _setting(
+        kinds.PATH, None, "Folder where tables and columns are copied out before the schema apply drops them."
+    )
     optional_extensions: tuple[str, ...] = _setting(
         kinds.NAMES,
         (),
@@ -63,8 +73,29 @@ class Settings:
     postgres_timeout_s: float = _setting(
         kinds.POSITIVE_SECONDS, 120.0, "How long a boot waits for Postgres to answer (exit 8 after that)."
     )
+    migration_db_host: str | None = _setting(
+        kinds.TEXT,
+        None,
+        "Host for everything that migrates, in place of `DB_HOST`: the phases and the Directus steps in them, not the "
+        "Directus that serves. For a `DB_HOST` that is a pooler in transaction mode. Unset: `DB_HOST`.",
+    )
+    migration_db_port: int | None = _setting(
+        kinds.REMOTE_PORT, None, "Port for everything that migrates, in place of `DB_PORT`. Unset: `DB_PORT`."
+    )
     lock_timeout_s: float = _setting(
         kinds.POSITIVE_SECONDS, 600.0, "How long a boot waits for another supervisor's migration lock (exit 9)."
+    )
+    sql_lock_timeout_s: float = _setting(
+        kinds.SECONDS,
+        5.0,
+        "How long a statement of a SQL file may wait for a lock before the file is rolled back and tried again, since "
+        "all who come later wait behind it. 0 is no limit; a file can say `-- supervisor: lock-timeout`.",
+    )
+    sql_lock_retries: int = _setting(
+        kinds.COUNT,
+        10,
+        "How often a SQL file is tried again after a lock timeout, a deadlock or a serialization failure (exit 3 after "
+        "that), with growing pauses of up to 15 seconds.",
     )
     step_timeout_s: float = _setting(
         kinds.POSITIVE_SECONDS, 900.0, "How long one Directus step (bootstrap, schema apply) may take (exit 5)."
@@ -123,6 +154,27 @@ class Settings:
     restart_window_s: float = _setting(kinds.POSITIVE_SECONDS, 600.0, "The window in which restarts are counted.")
     health_host: str = _setting(kinds.TEXT, "0.0.0.0", "Address that the health port listens on.")  # noqa: S104
     health_port: int = _setting(kinds.PORT, 8056, "The health port; 0 takes a free one and logs it.")
+    ready_health_interval_s: float = _setting(
+        kinds.SECONDS,
+        0.0,
+        "How often Directus' `/server/health` is asked, an error of which makes it not ready; 0 never asks. Each look "
+        "writes a file to every storage and talks to the mail server.",
+    )
+    status_token: str | None = _setting(
+        kinds.TEXT,
+        None,
+        "Opens the status page, `/status`, `/metrics` and the controls on the health port. Without one they answer on "
+        "loopback alone. The probes are always open.",
+    )
+    status_token_file: Path | None = _setting(
+        kinds.PATH, None, "A file that holds the token, in place of `SUPERVISOR_STATUS_TOKEN`."
+    )
+    socket: Path | None = _setting(
+        kinds.PATH,
+        None,
+        "The control socket, for `status`, `top`, `logs` and `reload`. Unset: `directus-supervisor.sock` in `/run`, "
+        "`$XDG_RUNTIME_DIR` or the folder for temporary files, whichever can be written to.",
+    )
     log_format: str = _setting(kinds.LOG_FORMAT, "auto", "`auto` is `console` on a terminal and `json` elsewhere.")
     log_level: str = _setting(kinds.LOG_LEVEL, "info", "Lines below this level are left out.")
 
@@ -237,18 +289,9 @@ def _take(spec: Spec, raw: object, place: str, values: dict[str, object], proble
     try:
         values[spec.name] = spec.kind.read(raw)
     except ValueError as error:
-        problems.append(f"{place} is {_shown(raw)}, but must be {error}")
+        problems.append(f"{place} is {kinds.shown(raw)}, but must be {error}")
         return False
     return True
-
-
-def _shown(raw: object) -> str:
-    try:
-        text = repr(raw)
-    except ValueError:
-        # Python does not spell out integers of thousands of digits.
-        return "a very large number"
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def _nearest(name: str, known: list[str], *, as_variable: bool = False) -> str:
@@ -273,14 +316,14 @@ def _read_config_file(environ: Mapping[str, str], cwd: Path, problems: list[str]
         problems.append(f"{path} cannot be read: {error}")
         return path, {}
     except ValueError as error:
-        problems.append(f"{CONFIG_VARIABLE} is {_shown(named)}, but must be {error}")
+        problems.append(f"{CONFIG_VARIABLE} is {kinds.shown(named)}, but must be {error}")
         return path, {}
     return path, _read_document(text, path, problems)
 
 
 def _read_document(text: str, path: Path, problems: list[str]) -> dict[str, object]:
     try:
-        document = parse_yaml(text, path)
+        document = parse_yaml(text, path, unique_keys=True)
     except SupervisorError as error:
         problems.append(error.message)
         return {}

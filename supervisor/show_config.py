@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import Final
 from supervisor import __version__
 from supervisor.configuration import configure, directus_environment
 from supervisor.directus.install import find_installation
+from supervisor.directus.variables import secrets_in
 from supervisor.errors import ExitCode, SupervisorError
 from supervisor.logs.redact import MASK, Redactor
+from supervisor.programs import SideProcess, Step, read_programs
 from supervisor.settings import SPECS, load_settings
 
 # Directus' own variables that decide what the supervisor does.
@@ -51,37 +54,62 @@ class Row:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """What is in effect, secrets masked.
+
+    Attributes:
+        rows: the settings.
+        processes: the side processes, one mapping of keys and values each.
+        steps: the one-shot steps, likewise.
+        problems: what is wrong, one sentence each.
+    """
+
+    rows: tuple[Row, ...]
+    processes: tuple[Mapping[str, object], ...]
+    steps: tuple[Mapping[str, object], ...]
+    problems: tuple[str, ...]
+
+
 def show_config(environ: Mapping[str, str], cwd: Path, *, as_json: bool) -> int:
-    """Print the effective settings; then every problem, if there are any.
+    """Print the effective settings, and what runs beside Directus; then every problem, if there are any.
 
     Returns:
         0, or 78 when `run` would refuse this configuration.
     """
-    rows, problems = effective(environ, cwd)
+    shown = effective(environ, cwd)
     if as_json:
         document = {
-            "settings": {row.name: {"value": row.value, "source": row.source} for row in rows},
-            "problems": problems,
+            "settings": {row.name: {"value": row.value, "source": row.source} for row in shown.rows},
+            "processes": shown.processes,
+            "steps": shown.steps,
+            "problems": shown.problems,
         }
         print(json.dumps(document, indent=2, ensure_ascii=False))  # noqa: T201
     else:
-        print(_table(rows))  # noqa: T201
-        for problem in problems:
+        print(_table(shown.rows))  # noqa: T201
+        for title, programs in (("process", shown.processes), ("step", shown.steps)):
+            for program in programs:
+                print(f"\n{title} {_paragraph(program)}")  # noqa: T201
+        for problem in shown.problems:
             print(f"\nproblem: {problem}")  # noqa: T201
-    return ExitCode.CONFIG if problems else ExitCode.STOPPED
+    return ExitCode.CONFIG if shown.problems else ExitCode.STOPPED
 
 
-def effective(environ: Mapping[str, str], cwd: Path) -> tuple[list[Row], list[str]]:
-    """The effective settings, secrets masked, and what is wrong with them."""
+def effective(environ: Mapping[str, str], cwd: Path) -> Effective:
+    """The effective settings and programs, secrets masked, and what is wrong with them."""
     loaded = load_settings(environ, cwd)
+    programs, _ = read_programs(loaded.programs, loaded.path)
     installation = None
     with suppress(SupervisorError):
         installation = find_installation(loaded.settings.directus_dir, loaded.settings.node, environ, cwd)
-    redactor = Redactor()
+    # Also where Directus' own configuration cannot be read.
+    secrets = programs.secrets | {secret for name, value in environ.items() for secret in secrets_in(name, value)}
+    redactor = Redactor(secrets)
     directus_rows: list[Row] = []
     with suppress(SupervisorError):
         environment = directus_environment(environ, installation, cwd)
-        redactor.know(environment.secret_values())
+        redactor.know(secrets | environment.secret_values())
         for name in _SHOWN:
             value = environment.value(name)
             if value is not None:
@@ -92,7 +120,33 @@ def effective(environ: Mapping[str, str], cwd: Path) -> tuple[list[Row], list[st
         Row(spec.variable, redactor.text(_text(getattr(loaded.settings, name))), loaded.sources[name])
         for name, spec in SPECS.items()
     ]
-    return rows + directus_rows, [redactor.text(problem) for problem in _problems(environ, cwd)]
+    processes = tuple(_masked(process, redactor) for process in programs.processes)
+    steps = tuple(_masked(step, redactor) for step in programs.steps)
+    problems = tuple(redactor.text(problem) for problem in _problems(environ, cwd))
+    return Effective((*rows, *directus_rows), processes, steps, problems)
+
+
+def _facts(program: SideProcess | Step) -> dict[str, object]:
+    """One program as the keys of the file spell it, its command in words."""
+    facts: dict[str, object] = {"name": program.name}
+    if isinstance(program, Step):
+        facts |= {"before" if program.before else "after": program.phase}
+    facts["command"] = list(program.command)
+    if program.directory is not None:
+        facts["directory"] = str(program.directory)
+    if program.environment:
+        facts["environment"] = dict(program.environment)
+    if isinstance(program, Step):
+        facts["timeout_s"] = program.timeout_s
+    else:
+        facts |= {
+            key: sorted(value) if isinstance(value, frozenset) else value for key, value in program.overrides.items()
+        }
+    return facts
+
+
+def _masked(program: SideProcess | Step, redactor: Redactor) -> dict[str, object]:
+    return {key: redactor.value(value) for key, value in _facts(program).items()}
 
 
 def _problems(environ: Mapping[str, str], cwd: Path) -> list[str]:
@@ -124,7 +178,18 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _table(rows: list[Row]) -> str:
+def _paragraph(program: Mapping[str, object]) -> str:
+    command = program["command"]
+    lines = [f"{program['name']}: {shlex.join(command) if isinstance(command, list) else command}"]
+    lines += [
+        f"  {key}: {_text(value) if not isinstance(value, dict) else json.dumps(value, ensure_ascii=False)}"
+        for key, value in program.items()
+        if key not in {"name", "command"}
+    ]
+    return "\n".join(lines)
+
+
+def _table(rows: Sequence[Row]) -> str:
     name_width = max(len(row.name) for row in rows)
     value_width = min(max(len(row.value) for row in rows), 60)
     return "\n".join(f"{row.name:<{name_width}}  {row.value:<{value_width}}  {row.source}" for row in rows)

@@ -37,7 +37,10 @@ def with_steps(phases: Sequence[Phase], steps: Sequence[Step]) -> tuple[Phase, .
 
 def _as_phase(step: Step, phase: Phase) -> Phase:
     async def run(boot: Boot) -> Outcome:
-        return await _run(step, boot)
+        if not phase.locked:
+            return await _run(step, boot)
+        async with boot.lock.guarding(f"the step {step.name}"):
+            return await _run(step, boot)
 
     return Phase(f"step:{step.name}", run, locked=phase.locked)
 
@@ -66,7 +69,7 @@ async def _run(step: Step, boot: Boot) -> Outcome:
         words = last_words(tuple(output.last_lines))
         raise SupervisorError(
             errors.STEP_FAILED,
-            f"The step {step.name} {ending}" + (f"; its last words: {words}" if words else ""),
+            f"The step {step.name} ({step.where}) {ending}" + (f"; its last words: {words}" if words else ""),
             step=step.name,
             last_lines=list(output.last_lines),
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+import hypothesis
 import pytest
 
 from supervisor.dev.directus import DIRECTUS_VERSION, ensure_directus
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 PROJECT = Path(__file__).parents[1]
+
+# A busy machine is no bug: how long an example takes is the benchmarks' business.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

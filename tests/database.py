@@ -24,6 +24,7 @@ class Session:
     """
 
     def __init__(self, cluster: PostgresCluster, database: str) -> None:
+        self._is_closed = False
         self._portal_manager = start_blocking_portal()
         self._portal = self._portal_manager.__enter__()
         self._connection: asyncpg.Connection[asyncpg.Record] = self._portal.call(cluster.connect, database)
@@ -37,7 +38,10 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """End the session; whatever it holds is free."""
+        """End the session, if it is not ended; whatever it holds is free."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._portal.call(self._close)
         self._portal_manager.__exit__(None, None, None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -220,6 +222,7 @@ def _environment(folder: Path, database: Mapping[str, str], directus: Path, node
         "SUPERVISOR_SNAPSHOT": str(folder / "snapshots" / "schema.yaml"),
         "SUPERVISOR_HEALTH_HOST": "127.0.0.1",
         "SUPERVISOR_HEALTH_PORT": "0",
+        "SUPERVISOR_SOCKET": str(folder / "control.sock"),
         "SUPERVISOR_LOG_FORMAT": "json",
         "SUPERVISOR_LOG_LEVEL": "debug",
         "SUPERVISOR_STOP_TIMEOUT_S": "5",
@@ -236,10 +239,12 @@ def _environment(folder: Path, database: Mapping[str, str], directus: Path, node
 
 
 def free_port() -> int:
-    """A port that is free right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that is free right now, from below those that the kernel hands out by itself (``ip(7)``)."""
+    while True:
+        port = random.randrange(12_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def eventually(condition: Callable[[], bool], timeout_s: float = LIMIT_S) -> None:

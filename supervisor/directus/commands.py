@@ -31,24 +31,36 @@ class OutputLog:
     Args:
         process: what the log calls the process.
         log: where the lines go.
+
+    Attributes:
+        last_lines: the end of all that it wrote.
+        last_errors: the same without what it called less than an error itself; a line without a level may be one.
     """
 
     def __init__(self, process: str, log: Log) -> None:
         self._process = process
         self._log = log
         self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self.last_errors: deque[str] = deque(maxlen=KEPT_LINES)
 
     def consume(self, stream: Stream, line: Line) -> None:
         """Take one line."""
-        entry = parse_line(line.data, plain_level="info" if stream == "stdout" else "error")
+        entry = parse_line(line.data, plain_level="info" if stream == "stdout" else "error", partial=line.partial)
         if entry.message:
             self.last_lines.append(entry.message)
+            if entry.level == "error" or not entry.structured:
+                self.last_errors.append(entry.message)
         fields: dict[str, object] = {"process": self._process, "stream": stream, "message": entry.message}
         if entry.data:
             fields["data"] = entry.data
         if line.partial:
             fields["partial"] = True
         self._log.emit(events.PROCESS_OUTPUT, level=entry.level, **fields)
+
+    def forget(self) -> None:
+        """Let go of the lines kept so far."""
+        self.last_lines.clear()
+        self.last_errors.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +114,7 @@ async def run_step(
     spec = ChildSpec(
         name=step,
         argv=argv,
-        environment={**configuration.child_environment, "PGAPPNAME": STEP_APPLICATION_NAME},
+        environment={**configuration.step_environment, "PGAPPNAME": STEP_APPLICATION_NAME},
         cwd=configuration.installation.directory,
         stop_timeout_s=configuration.settings.stop_timeout_s,
         consume=output.consume,

@@ -6,9 +6,12 @@ to the object as a whole: N new, D deleted, E edited, A changed within a list.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import field as attribute
+from typing import Any, Final, TypeAlias
+
+Key: TypeAlias = tuple[str, str, str | None]
 
 _PARTS: Final = (
     ("collections", "collection"),
@@ -27,23 +30,29 @@ class Change:
         action: "create", "change" or "delete".
         collection: name of the collection.
         field: name of the field; None for a collection.
+        before: the object as it is; None when it is created.
+        after: the object as the snapshot has it; None when it is deleted.
+        alters_column: whether more than Directus' own notes on the object (its `meta`) changes.
     """
 
     kind: str
     action: str
     collection: str
     field: str | None
+    before: Mapping[str, Any] | None = attribute(default=None, compare=False)
+    after: Mapping[str, Any] | None = attribute(default=None, compare=False)
+    alters_column: bool = attribute(default=False, compare=False)
+
+    @property
+    def key(self) -> Key:
+        """What tells the object from all others; a field that is deleted and created again has one key."""
+        return self.kind, self.collection, self.field
 
     @property
     def name(self) -> str:
         """The object's name, as in "entries.race_number"."""
         name = self.collection if self.field is None else f"{self.collection}.{self.field}"
         return f"relation {name}" if self.kind == "relation" else name
-
-    @property
-    def drops_data(self) -> bool:
-        """Whether rows or values would be gone: dropping a relation only drops a constraint."""
-        return self.action == "delete" and self.kind in {"collection", "field"}
 
 
 def read_changes(diff: Any) -> tuple[Change, ...]:  # noqa: ANN401 - JSON
@@ -56,8 +65,12 @@ def read_changes(diff: Any) -> tuple[Change, ...]:  # noqa: ANN401 - JSON
     try:
         for part, kind in _PARTS:
             for item in diff.get(part) or []:
-                field = item.get("field") if part != "collections" else None
-                changes.append(Change(kind, _action(item["diff"]), item["collection"], field))
+                name = item.get("field") if part != "collections" else None
+                edits = item["diff"]
+                before, after = item.get("before"), item.get("after")
+                changes.append(
+                    Change(kind, _action(edits), item["collection"], name, before, after, _alters_column(edits))
+                )
     except (AttributeError, KeyError, IndexError, TypeError) as error:
         raise ValueError(f"the diff has an unknown shape: {error!r}") from error
     return tuple(changes)
@@ -73,6 +86,16 @@ def _action(edits: list[dict[str, Any]]) -> str:
     if whole_object and first["kind"] == "D":
         return "delete"
     return "change"
+
+
+def _alters_column(edits: list[dict[str, Any]]) -> bool:
+    # Directus alters the column, and that with all its properties, as soon as one of its `schema` differs.
+    return any((edit.get("path") or ["schema"])[0] == "schema" for edit in edits)
+
+
+def without_keys(changes: Iterable[Change], left_out: Collection[Key]) -> tuple[Change, ...]:
+    """The changes of objects that are not left out."""
+    return tuple(change for change in changes if change.key not in left_out)
 
 
 def without_collections(changes: Iterable[Change], ignored: Collection[str]) -> tuple[Change, ...]:

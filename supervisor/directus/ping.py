@@ -26,16 +26,22 @@ class Address:
         """A host to connect to; "any address" is reached by loopback."""
         return _ANY_ADDRESS.get(self.host, self.host)
 
+    @property
+    def known(self) -> bool:
+        """Whether it can be asked there; port 0 lets the system choose one."""
+        return self.socket is not None or self.port != 0
+
     def __str__(self) -> str:
         return str(self.socket) if self.socket else f"{self.host}:{self.port}"
 
 
-async def ping(address: Address, timeout_s: float) -> int | None:
+async def ping(address: Address, timeout_s: float, path: str = _PATH) -> int | None:
     """Ask once.
 
     Args:
         address: where Directus listens.
         timeout_s: seconds to wait for the status line.
+        path: what to ask for.
 
     Returns:
         The HTTP status, or None when nothing answered. 429 and 503 are answers, too: Directus' rate and pressure
@@ -51,7 +57,7 @@ async def ping(address: Address, timeout_s: float) -> int | None:
             # A name that no resolver takes is a ValueError.
             return None
         try:
-            request = f"GET {_PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
             writer.write(request.encode("ascii"))
             status_line = await reader.readline()
         except (OSError, ValueError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 # pino's numbers: https://getpino.io/#/docs/api?id=loggerlevel-string-gettersetter
@@ -22,26 +22,31 @@ class Entry:
         level: one of our own levels.
         message: the text.
         data: the remaining fields of a structured line.
+        structured: whether the line said its level itself.
     """
 
     level: str
     message: str
     data: dict[str, Any]
+    structured: bool = field(default=True, compare=False)
 
 
-def parse_line(line: bytes, *, plain_level: str) -> Entry:
+def parse_line(line: bytes, *, plain_level: str, partial: bool = False) -> Entry:
     """Understand one line of output.
 
     Args:
         line: the bytes, without newline; need not be UTF-8.
         plain_level: the level of a line that does not say its own.
+        partial: whether the line goes on in the next one, so that nothing at its end is a line ending.
     """
-    text = line.decode("utf-8", "backslashreplace").rstrip("\r")
+    text = line.decode("utf-8", "backslashreplace")
+    if not partial:
+        text = text.rstrip("\r")
     if text.startswith("{"):
         entry = _parse_json(text)
         if entry is not None:
             return entry
-    return Entry(plain_level, text, {})
+    return Entry(plain_level, text, {}, structured=False)
 
 
 def _parse_json(text: str) -> Entry | None:

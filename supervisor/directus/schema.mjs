@@ -3,9 +3,15 @@
 //
 // usage: node schema.mjs API_FOLDER SNAPSHOT_FILE
 //   sends    {type: "failed", stage, message, line?, column?}
-//            {type: "diff", snapshot: {collections, fields, relations}, diff}
-//            {type: "applied", remaining: diff}
-//   receives {type: "apply", ignore: [collection, ...]} or {type: "leave"}
+//            {type: "diff", snapshot: {collections, fields, relations}, links, diff}
+//                       each item of the diff with the object as it is (before) and as it is to be (after)
+//            {type: "held"}       the transaction of the apply has begun, and nobody else writes to the tables
+//            {type: "applied", remaining: diff, sealed: the fingerprint in which `remaining` was found, or null}
+//   receives {type: "apply", hold: [table, ...], leaveOut, fingerprint: query} or {type: "leave"}, after "diff"
+//            {type: "go", leaveOut, record: [statement, ...]} or {type: "leave"}, after "held"
+//
+// leaveOut is {collections: [name, ...], objects: [[kind, collection, field], ...]}. With tables to hold, what is left
+// out is decided anew once they are: the parent counts and copies rows that cannot change before they are dropped.
 //
 // The CLI's `schema apply` answers with exit status 0 to much that is a failure, tells its plan as coloured text only,
 // and reads the database again for each step; the modules that it is made of do the same work in one process.
@@ -14,6 +20,18 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+
+// How long other sessions may keep the rows of a table in motion.
+async function fingerprint(query) {
+	try {
+		const { rows } = await database.raw(query);
+		return rows[0].diffed;
+	} catch {
+		return null;
+	}
+}
+
+const LOCK_TIMEOUT_S = 60;
 
 const [apiFolder, snapshotFile] = process.argv.slice(2);
 const load = (module) => import(pathToFileURL(join(apiFolder, 'dist', module)).href);
@@ -52,16 +70,44 @@ async function readSnapshot() {
 	return snapshot;
 }
 
-function without(diff, collections) {
+const KINDS = { collections: 'collection', fields: 'field', systemFields: 'field', relations: 'relation' };
+
+function without(diff, { collections, objects }) {
 	const ignored = new Set(collections);
-	const kept = (list) => (list ?? []).filter((item) => !ignored.has(item.collection));
-	return {
-		collections: kept(diff.collections),
-		fields: kept(diff.fields),
-		systemFields: kept(diff.systemFields),
-		relations: kept(diff.relations),
-	};
+	const leftOut = new Set(objects.map((key) => JSON.stringify(key)));
+	const kept = {};
+	for (const [part, kind] of Object.entries(KINDS)) {
+		kept[part] = (diff[part] ?? []).filter(
+			({ collection, field }) =>
+				!ignored.has(collection) && !leftOut.has(JSON.stringify([kind, collection, field ?? null])),
+		);
+	}
+	return kept;
 }
+
+function explained(diff, current, snapshot) {
+	const told = {};
+	for (const part of Object.keys(KINDS)) {
+		const find = (side, item) =>
+			side[part]?.find(({ collection, field }) => collection === item.collection && field === item.field);
+		told[part] = (diff[part] ?? []).map((item) => ({
+			...item,
+			before: find(current, item),
+			after: find(snapshot, item),
+		}));
+	}
+	return told;
+}
+
+const links = (...sides) =>
+	sides.flatMap(({ relations }) =>
+		(relations ?? []).map(({ collection, field, related_collection, meta }) => ({
+			collection,
+			field,
+			related: related_collection ?? null,
+			alias: meta?.one_field ?? null,
+		})),
+	);
 
 const outline = (snapshot) => ({
 	collections: snapshot.collections.map(({ collection, schema }) => ({ collection, table: Boolean(schema) })),
@@ -72,8 +118,40 @@ const outline = (snapshot) => ({
 const snapshot = await readSnapshot().catch((error) => fail('snapshot', error));
 
 // Answers can come at any time from here on; a parent that is gone means stop.
-const answer = new Promise((resolve) => process.once('message', resolve));
+const inbox = [];
+let wake = () => {};
+process.on('message', (message) => {
+	inbox.push(message);
+	wake();
+});
 process.once('disconnect', () => process.exit(1));
+
+async function receive() {
+	while (inbox.length === 0) await new Promise((resolve) => (wake = resolve));
+	return inbox.shift();
+}
+
+class Left extends Error {}
+
+// Directus applies in a transaction that it begins itself. Ours comes in front of its work, in that very transaction:
+// a lock taken on any other session would either end too early, or keep Directus itself out.
+function holding(database, tables, fill) {
+	const begin = (handler) =>
+		database.transaction(async (trx) => {
+			await trx.raw(`SET LOCAL lock_timeout = '${LOCK_TIMEOUT_S}s'`);
+			for (const table of tables) await trx.raw('LOCK TABLE ?? IN SHARE ROW EXCLUSIVE MODE', [table]);
+			await trx.raw('SET LOCAL lock_timeout TO DEFAULT');
+			await send({ type: 'held' });
+			const { type, leaveOut, record } = await receive();
+			if (type !== 'go') throw new Left();
+			for (const statement of record) await trx.raw(statement);
+			fill(leaveOut);
+			return handler(trx);
+		});
+	return new Proxy(database, {
+		get: (target, name) => (name === 'transaction' ? begin : Reflect.get(target, name)),
+	});
+}
 
 const { default: getDatabase, isInstalled } = await load('database/index.js');
 const { getSnapshot } = await load('utils/get-snapshot.js');
@@ -89,17 +167,34 @@ try {
 	await loadExtensions();
 	const current = await getSnapshot({ database });
 	const diff = getSnapshotDiff(current, snapshot);
-	await send({ type: 'diff', snapshot: outline(snapshot), diff });
+	await send({
+		type: 'diff',
+		snapshot: outline(snapshot),
+		links: links(current, snapshot),
+		diff: explained(diff, current, snapshot),
+	});
 
-	const { type, ignore } = await answer;
+	const answer = await receive();
 
-	if (type === 'apply') {
-		await applySnapshot(snapshot, { current, diff: without(diff, ignore), database });
+	if (answer.type === 'apply') {
+		let leaveOut = answer.leaveOut;
+		const plan = {};
+		// Directus changes the diff while it works, and starts over with it after a deadlock.
+		const fill = (chosen) => {
+			leaveOut = chosen;
+			Object.assign(plan, structuredClone(without(diff, chosen)));
+		};
+		fill(leaveOut);
+		const on = answer.hold.length > 0 ? holding(database, answer.hold, fill) : database;
+		await applySnapshot(snapshot, { current, diff: plan, database: on });
+		// The same sum before and after: nobody has changed the schema while this looked.
+		const before = await fingerprint(answer.fingerprint);
 		const remaining = getSnapshotDiff(await getSnapshot({ database }), snapshot);
-		await send({ type: 'applied', remaining: without(remaining, ignore) });
+		const sealed = before !== null && before === (await fingerprint(answer.fingerprint)) ? before : null;
+		await send({ type: 'applied', remaining: without(remaining, leaveOut), sealed });
 	}
 } catch (error) {
-	await fail('apply', error);
+	if (!(error instanceof Left)) await fail('apply', error);
 }
 
 await database.destroy();

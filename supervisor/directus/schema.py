@@ -1,39 +1,30 @@
-"""Applying the schema snapshot through Directus' own code, and proving by the database that it is there."""
+"""Applying the schema snapshot through Directus' own code: the conversation with the script inside Node."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import anyio
 
 from supervisor import errors
+from supervisor.concurrency import one_error
 from supervisor.configuration import Configuration
 from supervisor.directus.commands import StepResult, run_step
-from supervisor.directus.diff import Change, read_changes
+from supervisor.directus.diff import Change, Key, read_changes, without_collections, without_keys
+from supervisor.directus.fingerprint import fingerprint_query
+from supervisor.directus.losses import Link
 from supervisor.errors import SupervisorError
+from supervisor.process.child import Child
 
 if TYPE_CHECKING:
-    from supervisor.postgres.connect import Connection
-    from supervisor.process.child import Child
     from supervisor.process.init import Init
 
 SCRIPT: Final = Path(__file__).with_name("schema.mjs")
 STEP: Final = "schema-apply"
-
-_TABLES: Final = """
-    SELECT c.relname::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
-"""
-_COLUMNS: Final = """
-    SELECT c.relname::text AS collection, a.attname::text AS field
-      FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname = $1 AND a.attnum > 0 AND NOT a.attisdropped
-"""
-_TRACKED: Final = "SELECT collection::text FROM {schema}.directus_collections"
-_RELATIONS: Final = (
-    "SELECT many_collection::text AS collection, many_field::text AS field FROM {schema}.directus_relations"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,99 +57,152 @@ class Failed:
     column: object
 
 
+@dataclass(frozen=True, slots=True)
+class LeaveOut:
+    """What is not applied: all of some collections, and single objects."""
+
+    collections: frozenset[str] = frozenset()
+    objects: frozenset[Key] = frozenset()
+
+    def rest_of(self, changes: Iterable[Change]) -> tuple[Change, ...]:
+        """The changes that are left."""
+        return without_keys(without_collections(changes, self.collections), self.objects)
+
+    def covers(self, kind: str, collection: str, name: str | None = None) -> bool:
+        """Whether an object is among it."""
+        return collection in self.collections or (kind, collection, name) in self.objects
+
+    @property
+    def message(self) -> dict[str, object]:
+        """As the script wants it."""
+        return {"collections": sorted(self.collections), "objects": [list(key) for key in self.objects]}
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What Directus would do.
+
+    Attributes:
+        outline: what the snapshot holds.
+        changes: what it changes.
+        links: the relations of the database and of the snapshot.
+    """
+
+    outline: Outline
+    changes: tuple[Change, ...]
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """The first answer: apply, but for what is left out; with tables to hold there is a second question."""
+
+    leave_out: LeaveOut
+    hold: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """The second answer, when the rows of the held tables cannot change any more."""
+
+    leave_out: LeaveOut
+    record: tuple[str, ...] = ()
+
+
+class Negotiator(Protocol):
+    """Decides what is applied; both answers may be None, to apply nothing, or raise, to refuse."""
+
+    async def on_proposal(self, proposal: Proposal) -> Apply | None:
+        """What to do with a proposal."""
+
+    async def on_held(self) -> Go | None:
+        """What to do now that the tables are held; asked again when Directus starts over."""
+
+
 @dataclass(slots=True)
 class Conversation:
     """What came of talking to the script.
 
     Attributes:
-        outline: what the snapshot holds; None when the script did not get that far.
-        changes: what the snapshot changes.
-        ignored: collections that are left alone.
+        proposal: what Directus would do; None when the script did not get that far.
+        leave_out: what was left out in the end.
+        left: whether it was decided to apply nothing.
         remaining: what Directus still sees as different after the apply; None when nothing was applied.
+        sealed: the fingerprint's sum of what enters the diff, as it was while `remaining` was found.
         refusal: why nothing was applied, when that was decided here.
         failure: what the script says went wrong.
     """
 
-    outline: Outline | None = None
-    changes: tuple[Change, ...] = ()
-    ignored: frozenset[str] = frozenset()
+    proposal: Proposal | None = None
+    leave_out: LeaveOut = LeaveOut()
+    left: bool = False
     remaining: tuple[Change, ...] | None = None
-    refusal: BaseException | None = None
+    sealed: str | None = None
+    refusal: Exception | None = None
     failure: Failed | None = None
 
 
-Decide = Callable[[Outline, tuple[Change, ...]], frozenset[str] | None]
-
-
-async def converse(configuration: Configuration, init: Init, decide: Decide) -> tuple[Conversation, StepResult]:
+async def converse(configuration: Configuration, init: Init, negotiator: Negotiator) -> tuple[Conversation, StepResult]:
     """Let Directus compare the snapshot with the database, decide, and let it apply.
 
     Args:
         configuration: where everything is.
         init: starts and reaps the process.
-        decide: gets what the snapshot holds and changes; answers the collections to leave alone, or None to apply
-            nothing; raises to refuse.
+        negotiator: decides.
 
     Returns:
         What was said, and how the process ended.
     """
     talk = Conversation()
+    ask, questions = anyio.create_memory_object_stream[tuple[Child, dict[str, Any]]](math.inf)
 
     def on_message(child: Child, message: object) -> None:
         match message:
             case {"type": "failed", "message": str(text), **rest}:
                 talk.failure = Failed(str(rest.get("stage")), text, rest.get("line"), rest.get("column"))
-            case {"type": "diff", "snapshot": dict(snapshot), "diff": diff}:
-                child.send(_answer(talk, snapshot, diff, decide))
-            case {"type": "applied", "remaining": remaining}:
-                talk.remaining = read_changes(remaining)
+            case {"type": "diff", "snapshot": dict(), "diff": _} | {"type": "held"} if isinstance(message, dict):
+                ask.send_nowait((child, message))
+            case {"type": "applied", "remaining": remaining, "sealed": str() | None as sealed}:
+                talk.remaining, talk.sealed = read_changes(remaining), sealed
 
+    async def answer() -> None:
+        async for child, question in questions:
+            child.send({**await _answer(talk, question, negotiator), "fingerprint": query})
+
+    query = fingerprint_query(configuration.target)
     node, script = str(configuration.installation.node), str(SCRIPT)
     argv = (node, script, str(configuration.installation.api), str(configuration.settings.snapshot))
-    result = await run_step(configuration, init, STEP, argv, on_message=on_message)
+    with one_error(), ask, questions:
+        async with anyio.create_task_group() as group:
+            group.start_soon(answer)
+            result = await run_step(configuration, init, STEP, argv, on_message=on_message)
+            group.cancel_scope.cancel()
     return talk, result
 
 
-def _answer(talk: Conversation, snapshot: dict[str, Any], diff: object, decide: Decide) -> dict[str, object]:
+async def _answer(talk: Conversation, question: dict[str, Any], negotiator: Negotiator) -> dict[str, object]:
     try:
-        talk.outline = Outline.read(snapshot)
-        talk.changes = read_changes(diff)
-        ignored = decide(talk.outline, talk.changes)
+        answer: Apply | Go | None
+        if question["type"] == "held":
+            answer = await negotiator.on_held()
+        else:
+            links = tuple(
+                Link(item["collection"], item["field"], item["related"], item["alias"]) for item in question["links"]
+            )
+            talk.proposal = Proposal(Outline.read(question["snapshot"]), read_changes(question["diff"]), links)
+            answer = await negotiator.on_proposal(talk.proposal)
     except (SupervisorError, ValueError, KeyError) as error:
         talk.refusal = error
-        return {"type": "leave"}
-    if ignored is None:
-        return {"type": "leave"}
-    talk.ignored = ignored
-    return {"type": "apply", "ignore": sorted(ignored)}
-
-
-async def existing_tables(connection: Connection, schema: str) -> frozenset[str]:
-    """Names of the tables and views of a schema."""
-    return frozenset(row["name"] for row in await connection.fetch(_TABLES, schema))
-
-
-async def missing_objects(connection: Connection, schema: str, outline: Outline, ignored: frozenset[str]) -> list[str]:
-    """Names of what the snapshot holds and the database does not; the proof that the apply had its effect."""
-    quoted = '"' + schema.replace('"', '""') + '"'
-    tables = await existing_tables(connection, schema)
-    columns = {(row["collection"], row["field"]) for row in await connection.fetch(_COLUMNS, schema)}
-    tracked = {row["collection"] for row in await connection.fetch(_TRACKED.format(schema=quoted))}
-    rows = await connection.fetch(_RELATIONS.format(schema=quoted))
-    relations = {(row["collection"], row["field"]) for row in rows}
-    missing = [f"table {name}" for name in sorted(outline.tables - tables)]
-    missing += [f"collection {name}" for name in sorted(outline.collections - tracked - ignored)]
-    missing += [
-        f"column {collection}.{name}"
-        for collection, name in sorted(outline.columns - columns)
-        if collection not in ignored
-    ]
-    missing += [
-        f"relation {collection}.{name}"
-        for collection, name in sorted(outline.relations - relations)
-        if collection not in ignored
-    ]
-    return missing
+        answer = None
+    match answer:
+        case Apply(leave_out, hold):
+            talk.leave_out = leave_out
+            return {"type": "apply", "leaveOut": leave_out.message, "hold": list(hold)}
+        case Go(leave_out, record):
+            talk.leave_out = leave_out
+            return {"type": "go", "leaveOut": leave_out.message, "record": list(record)}
+    talk.left = talk.refusal is None
+    return {"type": "leave"}
 
 
 def explain_failure(talk: Conversation, result: StepResult, snapshot: Path) -> SupervisorError:

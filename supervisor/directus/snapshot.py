@@ -8,19 +8,18 @@ from supervisor.errors import SNAPSHOT_INVALID, SupervisorError
 from supervisor.yaml_file import parse_yaml
 
 
-def is_blank(snapshot: Path) -> bool:
-    """Whether the file holds nothing but white space.
+def read_snapshot(snapshot: Path) -> bytes | None:
+    """The bytes of the snapshot file; None when there is none.
 
     Raises:
-        SupervisorError: ``schema.snapshot_invalid`` when it cannot be read as text.
+        SupervisorError: ``schema.snapshot_invalid`` when it is there and cannot be read.
     """
     try:
-        with snapshot.open(encoding="utf-8") as file:
-            return not any(line.strip() for line in file)
+        return snapshot.read_bytes()
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise SupervisorError(SNAPSHOT_INVALID, f"{snapshot} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise SupervisorError(SNAPSHOT_INVALID, f"{snapshot} is not UTF-8: {error.reason}") from None
 
 
 def creator_of(relation: str, snapshot: Path) -> str | None:

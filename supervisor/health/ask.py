@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from supervisor.errors import ExitCode
-from supervisor.settings import load_settings
+from supervisor.errors import ExitCode, SupervisorError
+from supervisor.settings import Settings, load_settings
+from supervisor.status_token import read_status_token
 
 _UNHEALTHY: Final = 1
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
@@ -38,7 +39,8 @@ def ask(environ: Mapping[str, str], cwd: Path, probe: str, timeout_s: float) -> 
     host = _ANY_ADDRESS.get(settings.health_host, settings.health_host)
     connection = http.client.HTTPConnection(host, settings.health_port, timeout=timeout_s)
     try:
-        connection.request("GET", probe)
+        # The token is not needed; with it the answer says why.
+        connection.request("GET", probe, headers=_authorization(settings))
         response = connection.getresponse()
         body = response.read(4096).decode("utf-8", "replace").strip()
     except (OSError, UnicodeError, http.client.HTTPException) as error:
@@ -48,3 +50,12 @@ def ask(environ: Mapping[str, str], cwd: Path, probe: str, timeout_s: float) -> 
         connection.close()
     print(body)  # noqa: T201
     return ExitCode.STOPPED if response.status == http.client.OK else _UNHEALTHY
+
+
+def _authorization(settings: Settings) -> dict[str, str]:
+    try:
+        token = read_status_token(settings)
+    except SupervisorError:
+        # The supervisor itself says what is wrong with it.
+        token = None
+    return {"Authorization": f"Bearer {token}"} if token is not None and token.isascii() else {}

@@ -52,11 +52,16 @@ STATE_REPORT = _event(
     "The state, as asked by a signal: `state`, `reason`, `phase`, `since_s`, `processes`, `memory_mb`, `tasks`.",
 )
 DRAINING = _event("stop.draining", "info", "Not ready any more, Directus serves on for `drain_s` before it is stopped.")
+STOP_OUTRAN_FAILURE = _event(
+    "stop.outran_failure",
+    "warning",
+    "A failure (`code`, `message`) came when a stop was asked for already: the run ends as a stop.",
+)
 STEP_STARTED = _event("step.started", "info", "A one-shot `step` of the configuration begins, as process `pid`.")
 STEP_FINISHED = _event("step.finished", "info", "A one-shot `step` succeeded, after `duration_s`.")
 
 # The boot
-BOOT_STARTED = _event("boot.started", "info", "The phases begin, against `database`.")
+BOOT_STARTED = _event("boot.started", "info", "The `phases` begin, against `database`.")
 BOOT_FINISHED = _event("boot.finished", "info", "Every phase is done, after `duration_s`.")
 PHASE_STARTED = _event("phase.started", "debug", "A `phase` begins.")
 PHASE_FINISHED = _event(
@@ -82,6 +87,22 @@ LOCK_ACQUIRED = _event("lock.acquired", "debug", "The migration lock is ours, af
 
 # SQL files
 SQL_APPLIED = _event("sql.applied", "info", "A SQL `file` was applied in `duration_s`.")
+SQL_RETRYING = _event(
+    "sql.retrying",
+    "warning",
+    "A SQL `file` is tried again in `delay_s`, after `attempt` of `limit`: a lock timeout, a deadlock or a "
+    "serialization failure (`cause`) stopped it at `line`; `blockers` were in the way.",
+)
+SQL_WAITING = _event(
+    "sql.waiting",
+    "warning",
+    "A SQL `file` has waited for `waited_s` at `line` for what `blockers` hold.",
+)
+SQL_INVALID_INDEX = _event(
+    "sql.invalid_index_dropped",
+    "warning",
+    "The invalid `index` that a failed CREATE INDEX CONCURRENTLY left was dropped; the SQL `file` builds it anew.",
+)
 SQL_PENDING = _event(
     "sql.pending",
     "warning",
@@ -90,7 +111,11 @@ SQL_PENDING = _event(
 SQL_ORPHAN_ROWS = _event(
     "sql.orphan_rows", "info", "`migrations_applied` names `files` that no longer exist here; harmless."
 )
-SQL_NOTICE = _event("sql.notice", "info", "The server raised a notice while a SQL `file` ran.")
+SQL_NOTICE = _event(
+    "sql.notice",
+    "info",
+    "The server had something to say while a SQL `file` ran: `message`, at `line`; a WARNING of it is one here.",
+)
 
 # Directus
 DIRECTUS_FOUND = _event("directus.found", "info", "The Directus installation in use: its `version`, `path` and `node`.")
@@ -115,8 +140,40 @@ DIRECTUS_STRAY_STEP = _event(
     "warning",
     "A supervisor that is gone has left a Directus step behind; its Postgres sessions (`backends`) were ended.",
 )
+SCHEMA_ASKED = _event(
+    "schema.asked", "info", "Directus is asked how the live schema differs from the snapshot, for `reason`."
+)
+SCHEMA_NOT_SEALED = _event(
+    "schema.not_recorded",
+    "warning",
+    "The apply is not recorded, so the next boot asks Directus again; `message` says why.",
+)
+SNAPSHOT_DOUBTFUL = _event(
+    "schema.snapshot_doubtful",
+    "warning",
+    "The snapshot can be applied but may not fit; `message` and `remedy` say why.",
+)
+STATE_NOT_KEPT = _event(
+    "state.not_kept", "warning", "Nothing can be remembered between boots; `message` and `remedy` say why."
+)
 SCHEMA_PLAN = _event(
-    "schema.plan", "info", "What the snapshot changes: `created`, `changed` and `deleted` objects by name."
+    "schema.plan",
+    "info",
+    "What the snapshot changes: `created`, `changed` and `deleted` objects by name; in `mode` plan also the `losses` "
+    "and the `digest` that would approve them.",
+)
+SCHEMA_LEFT_OUT = _event(
+    "schema.left_out",
+    "warning",
+    "Changes that would lose data, or that rows are in the way of, were left out (`additive`): `losses`.",
+)
+SCHEMA_LOSS = _event(
+    "schema.loss",
+    "warning",
+    "Data is given up, as approved or forced: `losses`, the `digest` of the plan, its copy in `backup` (null: none).",
+)
+BACKUP_WRITTEN = _event(
+    "backup.written", "info", "Tables and columns were copied out: `path`, `items`, `rows`, `compressed_bytes`."
 )
 SCHEMA_GHOSTS = _event(
     "schema.ghosts_ignored",
@@ -142,7 +199,9 @@ PROCESS_GIVEN_UP = _event(
     "process.given_up", "error", "A side process is not started again; everything else goes on: `message`."
 )
 PROCESS_STUCK = _event(
-    "process.stuck", "error", "A `process` is still there after SIGKILL (uninterruptible sleep?) and is left behind."
+    "process.stuck",
+    "error",
+    "Processes (`pids`) are still there after SIGKILL (uninterruptible sleep?) and are left behind.",
 )
 PROCESS_OUTPUT = _event("process.output", "info", "One line that a `process` wrote; the level is the one it gave.")
 PROCESS_EXITED = _event(
@@ -153,7 +212,7 @@ PROCESS_EXITED = _event(
 PROCESS_RESTARTING = _event(
     "process.restarting",
     "warning",
-    "The `process` is started again in `delay_s`, restart `restart` of `limit`.",
+    "The `process` is started again in `delay_s` for `reason`, restart `restart` of `limit`; `oom`: by the kernel.",
 )
 PROCESS_STOPPING = _event(
     "process.stopping", "info", "The `process` group gets SIGTERM, and SIGKILL after `timeout_s`."
@@ -165,3 +224,13 @@ ORPHAN_REAPED = _event("orphan.reaped", "debug", "An orphan that ended was reape
 
 # Health
 HEALTH_LISTENING = _event("health.listening", "info", "The health port answers at `address`.")
+HEALTH_ANSWER_FAILED = _event(
+    "health.answer_failed", "error", "An answer of the health port could not be made, a bug of ours: `message`."
+)
+CONTROL_LISTENING = _event("control.listening", "debug", "The control socket answers at `path`.")
+CONTROL_UNAVAILABLE = _event(
+    "control.unavailable",
+    "warning",
+    "There is no control socket at `path`, for `reason`; `remedy` says what to do. Everything else goes on.",
+)
+CONTROL_USED = _event("control.used", "info", "A control was used: `action`, `through` the socket or the health port.")

@@ -7,18 +7,19 @@ import logging
 import math
 import os
 import uuid
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from supervisor.logs.events import LEVELS, LIBRARY_LINE, Event
+from supervisor.logs.events import LEVELS, LIBRARY_LINE, PROCESS_OUTPUT, Event
 from supervisor.logs.redact import Redactor
 from supervisor.logs.sink import LineSink
 
-_FLUSH_S: Final = 1.0
+_STALLED_S: Final = 1.0
+_LONGEST_FLUSH_S: Final = 5.0
 # Words of our own; masking them for a password that is the same word would tell the password.
 _OWN: Final = frozenset({"timestamp", "level", "event", "component", "boot_id", "process", "stream", "phase"})
 
@@ -35,12 +36,24 @@ class Log(structlog.BoundLoggerBase):
             fields: what this occurrence adds.
         """
         severity = level or event.level
+        if _witness is not None and event is not PROCESS_OUTPUT:
+            _witness.happened(event.name, {**structlog.contextvars.get_contextvars(), **fields})
         if LEVELS[severity] >= _threshold:
             self._proxy_to_logger(severity, event.name, **fields)
 
     def bind(self, **fields: object) -> Log:
         """A logger that adds `fields` to every line."""
         return super().bind(**fields)
+
+
+class Witness(Protocol):
+    """Who hears the log; its methods must not raise."""
+
+    def happened(self, event: str, fields: Mapping[str, Any]) -> None:
+        """An event, whether its level lets it into the log or not; of the lines of processes see `written`."""
+
+    def written(self, record: Mapping[str, Any], size_bytes: int, text: str) -> None:
+        """A line that goes to the log: its fields, its length as written, and itself as JSON with secrets masked."""
 
 
 class _SinkLogger:
@@ -59,6 +72,7 @@ boot_id: Final = uuid.uuid4().hex[:12]
 redactor: Final = Redactor()
 sink: Final = LineSink(1)
 _threshold = LEVELS["info"]
+_witness: Witness | None = None
 
 
 def set_up(log_format: str, log_level: str) -> None:
@@ -80,14 +94,31 @@ def set_up(log_format: str, log_level: str) -> None:
     _adopt_standard_logging()
 
 
+def level() -> str:
+    """The level from which on lines are written."""
+    return next(name for name, number in LEVELS.items() if number == _threshold)
+
+
+def set_level(name: str) -> None:
+    """Write lines from this level on."""
+    global _threshold  # noqa: PLW0603 - as in `set_up`
+    _threshold = LEVELS[name]
+
+
+def be_heard_by(witness: Witness | None) -> None:
+    """Tell one witness of everything that is logged from now on; None ends that."""
+    global _witness  # noqa: PLW0603 - as in `set_up`
+    _witness = witness
+
+
 def get_log(component: str) -> Log:
     """The logger of one component."""
     return cast("Log", structlog.get_logger(component=component))
 
 
 def close() -> None:
-    """Write what is still queued; gives up on a stalled stream after a second."""
-    sink.flush(_FLUSH_S)
+    """Write what is still queued; gives up on a stalled stream after a second, on a slow one after five."""
+    sink.flush(_STALLED_S, _LONGEST_FLUSH_S)
 
 
 def _is_terminal() -> bool:
@@ -118,9 +149,14 @@ class _Render:
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> str:
         plain = dict(event)
         line = str(self._render(logger, method, event))
+        shown = plain
         if redactor.concerns(line):
-            masked = {name: value if name in _OWN else redactor.value(value) for name, value in plain.items()}
-            line = str(self._render(logger, method, masked))
+            shown = {name: value if name in _OWN else redactor.value(value) for name, value in plain.items()}
+            line = str(self._render(logger, method, dict(shown)))
+        if _witness is not None:
+            size_bytes = len(line if line.isascii() else line.encode("utf-8", "backslashreplace")) + 1
+            text = line if self._render is _render_json else _render_json(logger, method, shown)
+            _witness.written(plain, size_bytes, text)
         return line
 
 

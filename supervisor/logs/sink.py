@@ -19,8 +19,11 @@ from contextlib import suppress
 from typing import Final
 
 HIGH_WATER_BYTES: Final = 256 * 1024
-HARD_LIMIT_BYTES: Final = 4 * 1024 * 1024
+# Above what the two full pipes (64 KiB each) of a dead child become as lines, unless they hold nothing but newlines.
+HARD_LIMIT_BYTES: Final = 16 * 1024 * 1024
 _BATCH_BYTES: Final = 64 * 1024
+# Small enough that a slow reader is seen to take something.
+_WRITE_BYTES: Final = 16 * 1024
 _RETRY_S: Final = 0.5
 
 
@@ -30,8 +33,9 @@ class LineSink:
     Args:
         descriptor: where to write; it may be blocking or not, and may be closed by the other side at any time.
         high_water_bytes: from this fill on, :meth:`room` makes its caller wait.
-        hard_limit_bytes: from this fill on, further lines (only the supervisor's own can get that far) are counted
-            in `dropped_lines` instead of kept, so that a stream stalled for hours cannot eat the memory.
+        hard_limit_bytes: from this fill on, further lines (only the supervisor's own, and the last ones of dead
+            children, can get that far) are counted in `dropped_lines` instead of kept, so that a stream stalled for
+            hours cannot eat the memory.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class LineSink:
         self._hard_limit_bytes = hard_limit_bytes
         self._lines: deque[bytes] = deque()
         self._buffered_bytes = 0
+        self._written_bytes = 0
         self._changed = threading.Condition()
         self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
         self._thread: threading.Thread | None = None
@@ -80,14 +85,25 @@ class LineSink:
                 self._waiters.append((asyncio.get_running_loop(), event))
             await event.wait()
 
-    def flush(self, timeout_s: float) -> bool:
-        """Wait until everything queued is written, at most `timeout_s` seconds; says whether it is."""
-        deadline = time.monotonic() + timeout_s
+    def flush(self, stalled_s: float, longest_s: float | None = None) -> bool:
+        """Wait until everything queued is written, as long as the reader takes something; says whether it is.
+
+        Args:
+            stalled_s: gives up when nothing was taken for so many seconds.
+            longest_s: gives up after so many seconds in any case; the same as `stalled_s` unless given.
+        """
+        began = moved = time.monotonic()
+        longest_s = stalled_s if longest_s is None else longest_s
         with self._changed:
+            written = self._written_bytes
             while self._buffered_bytes and not self.closed:
-                left = deadline - time.monotonic()
-                if left <= 0 or not self._changed.wait(left):
-                    return not self._buffered_bytes
+                now = time.monotonic()
+                if self._written_bytes != written:
+                    written, moved = self._written_bytes, now
+                left_s = min(began + longest_s, moved + stalled_s) - now
+                if left_s <= 0:
+                    return False
+                self._changed.wait(left_s)
         return True
 
     def _run(self) -> None:
@@ -134,9 +150,11 @@ class LineSink:
 
     def _write_some(self, view: memoryview) -> int:
         try:
-            return os.write(self._descriptor, view)
+            written = os.write(self._descriptor, view[:_WRITE_BYTES])
         except BlockingIOError:
             waiting = select.poll()
             waiting.register(self._descriptor, select.POLLOUT)
             waiting.poll()
             return 0
+        self._written_bytes += written
+        return written

@@ -127,7 +127,7 @@ def quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def judge(error: BaseException, target: Target) -> Verdict:  # noqa: C901, PLR0911 - one case a line
+def judge(error: BaseException, target: Target) -> Verdict:  # noqa: C901, PLR0911, PLR0912 - one case a line
     """Tell what a failed attempt to connect means.
 
     Args:
@@ -163,6 +163,13 @@ def judge(error: BaseException, target: Target) -> Verdict:  # noqa: C901, PLR09
             )
         case _ if isinstance(error, _MENDED_BY_TIME):
             return Verdict(True, f"{where}: {_first_line(error)}")
+        case pg.ProtocolViolationError() if "unsupported startup parameter" in str(error):
+            # PgBouncer takes no options and no search_path unless told to ignore them, and then they count for nothing.
+            return Verdict(
+                False,
+                f"{where}: {_first_line(error)}",
+                "A pooler is there: set SUPERVISOR_MIGRATION_DB_HOST and SUPERVISOR_MIGRATION_DB_PORT to the server.",
+            )
         case socket.gaierror():
             return Verdict(True, f"the name {target.host!r} does not resolve ({error.strerror})")
         case TimeoutError():

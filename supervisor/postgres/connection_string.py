@@ -66,6 +66,12 @@ def parse_connection_string(text: str, cwd: Path) -> dict[str, object]:
     return config
 
 
+def with_address(text: str, host: str, port: int) -> str:
+    """The same connection by another address: as parameters, which go before what stands in front of the path."""
+    start, sharp, fragment = text.partition("#")
+    return f"{start}{'&' if '?' in start else '?'}host={quote(host, safe='')}&port={port}{sharp}{fragment}"
+
+
 def _split(text: str) -> tuple[str, str, str, str, str, str]:
     """Returns user, password, host, port, path and query, none of them decoded."""
     match = _URL.fullmatch(re.sub(r"[\t\n\r]", "", text.strip(_STRIPPED_FROM_URL)))

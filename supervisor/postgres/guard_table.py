@@ -6,6 +6,7 @@ matter, and nothing about an existing table is ever changed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from asyncpg import PostgresError
@@ -14,6 +15,7 @@ from asyncpg import exceptions as pg
 from supervisor import errors
 from supervisor.errors import SupervisorError
 from supervisor.postgres.connect import lost, quote_identifier
+from supervisor.postgres.retry import IN_THE_WAY
 
 if TYPE_CHECKING:
     from supervisor.postgres.connect import Connection
@@ -30,7 +32,11 @@ _CREATE: Final = """
     )
 """
 _READ: Final = "SELECT filename::text, checksum::text FROM {table}"
-_RECORD: Final = "INSERT INTO {table} (filename, applied_at, checksum) VALUES ($1, now(), $2)"
+_UPDATE: Final = "UPDATE {table} SET applied_at = now(), checksum = $2 WHERE filename = $1"
+_INSERT: Final = "INSERT INTO {table} (filename, applied_at, checksum) VALUES ($1, now(), $2)"
+_READ_TIMES: Final = "SELECT filename::text, applied_at::text FROM {table} WHERE applied_at IS NOT NULL"
+_ACCEPT: Final = "UPDATE {table} SET checksum = $2 WHERE filename = $1"
+_FORGET: Final = "DELETE FROM {table} WHERE filename = ANY($1::text[])"
 
 
 async def read_recorded(connection: Connection, schema: str) -> dict[str, str | None]:
@@ -50,6 +56,19 @@ async def read_recorded(connection: Connection, schema: str) -> dict[str, str | 
     return {row["filename"]: row["checksum"] for row in rows}
 
 
+async def read_applied_at(connection: Connection, schema: str) -> dict[str, str]:
+    """When each file has run, by name, as the server writes it: an adopted column may be of any type.
+
+    Raises:
+        SupervisorError: ``sql.guard_table`` when it cannot be read.
+    """
+    try:
+        rows = await connection.fetch(_READ_TIMES.format(table=_table(schema)))
+    except PostgresError as error:
+        raise _unusable(error, schema, "read") from error
+    return {row["filename"]: row["applied_at"] for row in rows}
+
+
 async def make_guard_table(connection: Connection, schema: str) -> None:
     """Make the guard table where there is none.
 
@@ -67,15 +86,48 @@ async def make_guard_table(connection: Connection, schema: str) -> None:
 async def record(connection: Connection, schema: str, file: SqlFile) -> None:
     """Write the row of one file, in the transaction that runs it, as the user that we connected as.
 
+    The row of a repeatable file that ran before is brought up to date.
+
     Raises:
+        asyncpg.PostgresError: a lock was not free in time, or another of :data:`supervisor.postgres.retry.IN_THE_WAY`.
         SupervisorError: ``sql.guard_table`` when it cannot be written.
     """
     try:
         # A file may have become another role, which need not have any right on this table.
         await connection.execute("RESET SESSION AUTHORIZATION; RESET ROLE")
-        await connection.execute(_RECORD.format(table=_table(schema)), file.name, file.checksum)
+        # A repeatable file has one row, and an adopted table need not have the key that ON CONFLICT wants.
+        for statement in (_UPDATE, _INSERT) if file.directives.repeatable else (_INSERT,):
+            if await connection.execute(statement.format(table=_table(schema)), file.name, file.checksum) != "UPDATE 0":
+                return
+    except IN_THE_WAY:
+        raise
     except PostgresError as error:
         raise _unusable(error, schema, f"written for {file.label}") from error
+
+
+async def accept(connection: Connection, schema: str, file: SqlFile) -> None:
+    """Let a file that was edited after it ran count as what ran; when that was stays recorded.
+
+    Raises:
+        SupervisorError: ``sql.guard_table`` when it cannot be written.
+    """
+    try:
+        await connection.execute(_ACCEPT.format(table=_table(schema)), file.name, file.checksum)
+    except PostgresError as error:
+        raise _unusable(error, schema, f"written for {file.label}") from error
+
+
+async def forget(connection: Connection, schema: str, names: Sequence[str]) -> None:
+    """Drop the rows of these names; without any, the table need not be there.
+
+    Raises:
+        SupervisorError: ``sql.guard_table`` when they cannot be dropped.
+    """
+    try:
+        if names:
+            await connection.execute(_FORGET.format(table=_table(schema)), list(names))
+    except PostgresError as error:
+        raise _unusable(error, schema, "cleared of rows", "SELECT, UPDATE, DELETE") from error
 
 
 async def _exists(connection: Connection, schema: str) -> bool:
@@ -86,16 +138,18 @@ def _table(schema: str) -> str:
     return f"{quote_identifier(schema)}.{GUARD_TABLE}"
 
 
-def _unusable(error: PostgresError, schema: str, what: str) -> Exception:
+def _unusable(error: PostgresError, schema: str, what: str, rights: str = "SELECT, INSERT, UPDATE") -> Exception:
     if lost(error):
         return error
     remedy = None
     if isinstance(error, pg.InvalidSchemaNameError):
         remedy = f"CREATE SCHEMA {quote_identifier(schema)}, or correct DB_SEARCH_PATH, whose first name it is."
     elif isinstance(error, pg.InsufficientPrivilegeError):
-        remedy = (
-            f"GRANT USAGE, CREATE ON SCHEMA {quote_identifier(schema)} to the user of DB_USER; or make it the owner."
-        )
+        grant = f"USAGE, CREATE ON SCHEMA {quote_identifier(schema)}"
+        # The server's words for it are in its own language, the table's name is not.
+        if GUARD_TABLE in str(error.args[0]):
+            grant = f"{rights} ON {_table(schema)}"
+        remedy = f"GRANT {grant} to the user of DB_USER; or make it the owner."
     return SupervisorError(
         errors.SQL_GUARD_TABLE,
         f"The table {schema}.{GUARD_TABLE} cannot be {what}: {error.args[0]} (SQLSTATE {error.sqlstate})",

@@ -22,14 +22,17 @@ from supervisor.errors import SupervisorError
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
 from supervisor.postgres.connect import connection_lost, lost
+from supervisor.postgres.pooler import UNLESS_PROXIED, require_own_session
 
 if TYPE_CHECKING:
     from supervisor.postgres.connect import Connection
+    from supervisor.postgres.target import Target
 
 # Any constant will do, as long as every version of this program uses the same; this one is "dirsuper" in ASCII.
 LOCK_KEY: Final = 0x6469727375706572
 
 _TRY: Final = "SELECT pg_try_advisory_lock($1)"
+_TRY_UNLESS_PROXIED: Final = f"SELECT {UNLESS_PROXIED.format(expression='pg_try_advisory_lock($1)')}"
 _RELEASE: Final = f"SELECT pg_advisory_unlock({LOCK_KEY})"
 _HOLDER: Final = """
     SELECT a.pid, a.application_name, coalesce(host(a.client_addr), 'a local socket') AS address,
@@ -38,6 +41,14 @@ _HOLDER: Final = """
      WHERE l.locktype = 'advisory' AND l.granted
        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
        AND (l.classid::bigint << 32 | l.objid::bigint) = $1 AND l.objsubid = 1
+"""
+_HELD: Final = """
+    SELECT EXISTS (
+        SELECT FROM pg_locks
+         WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+           AND (classid::bigint << 32 | objid::bigint) = $1 AND objsubid = 1
+    )
 """
 _SAY_EVERY_S: Final = 15.0
 _RELEASE_S: Final = 2.0
@@ -104,23 +115,29 @@ class Lock:
                 return
 
 
+async def is_held(connection: Connection) -> bool:
+    """Whether this session holds the migration lock; SQL that it runs can release it."""
+    return bool(await connection.fetchval(_HELD, LOCK_KEY))
+
+
 class _NotFreeError(Exception):
     """Somebody else holds the lock."""
 
 
 @asynccontextmanager
-async def migration_lock(connection: Connection, timeout_s: float) -> AsyncIterator[Lock]:
+async def migration_lock(connection: Connection, timeout_s: float, target: Target) -> AsyncIterator[Lock]:
     """Hold the migration lock for the duration of the context.
 
     Args:
         connection: an idle session; the lock belongs to it.
         timeout_s: seconds to wait for another holder.
+        target: by which the session was opened.
 
     Raises:
-        SupervisorError: ``lock.timeout``, naming the holder; ``postgres.connection_lost``.
+        SupervisorError: ``lock.timeout``, naming the holder; ``lock.pooler``; ``postgres.connection_lost``.
     """
     try:
-        await _acquire(connection, timeout_s)
+        await _acquire(connection, timeout_s, target)
     except Exception as error:
         if lost(error):
             raise connection_lost("the wait for the migration lock", error) from error
@@ -134,9 +151,20 @@ async def migration_lock(connection: Connection, timeout_s: float) -> AsyncItera
                 await connection.execute(_RELEASE)
 
 
-async def _acquire(connection: Connection, timeout_s: float) -> None:
+async def _acquire(connection: Connection, timeout_s: float, target: Target) -> None:
     started = time.monotonic()
     said_at = float("-inf")
+    proxied = False
+
+    async def is_taken() -> bool:
+        nonlocal proxied
+        if not proxied:
+            taken = await connection.fetchval(_TRY_UNLESS_PROXIED, LOCK_KEY, connection.get_server_pid())
+            if taken is not None:
+                return bool(taken)
+            await require_own_session(connection, target)
+            proxied = True
+        return bool(await connection.fetchval(_TRY, LOCK_KEY))
 
     async def say(_state: tenacity.RetryCallState) -> None:
         nonlocal said_at
@@ -156,7 +184,7 @@ async def _acquire(connection: Connection, timeout_s: float) -> None:
             reraise=True,
         ):
             with attempt:
-                if not await connection.fetchval(_TRY, LOCK_KEY):
+                if not await is_taken():
                     raise _NotFreeError
     except _NotFreeError:
         holder = await _holder(connection)

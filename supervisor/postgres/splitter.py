@@ -7,8 +7,9 @@ standard's form (``BEGIN ATOMIC … END``), of psql's own scanner.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 _TOKEN: Final = re.compile(
     r"""
@@ -52,6 +53,21 @@ class Statement:
     words: tuple[str, ...]
 
 
+class Token(NamedTuple):
+    """One token.
+
+    Attributes:
+        kind: "word", "identifier" (in double quotes), "string", "escape_string", "dollar", "number", "open", "close",
+            "semicolon", "signs" or "other".
+        text: as it stands in the script.
+        start: characters before it in the script.
+    """
+
+    kind: str
+    text: str
+    start: int
+
+
 class UnterminatedError(ValueError):
     """A quote or comment that never ends.
 
@@ -74,6 +90,22 @@ def split(script: str) -> list[Statement]:
     """
     statements: list[Statement] = []
     current = _Current()
+    for token in tokens(script):
+        if token.kind == "semicolon" and current.complete:
+            current.flush(script, statements)
+            current = _Current()
+        else:
+            current.take(token.kind, token.text, token.start, token.start + len(token.text))
+    current.flush(script, statements)
+    return statements
+
+
+def tokens(script: str) -> Iterator[Token]:
+    """Everything in `script` but blanks and comments, in order.
+
+    Raises:
+        UnterminatedError: as :func:`split`.
+    """
     position = 0
     while position < len(script):
         match = _TOKEN.match(script, position)
@@ -85,14 +117,9 @@ def split(script: str) -> list[Statement]:
             end = _end_of_dollar_quote(script, position, match.group())
         elif kind == "escape_string_open" or (kind == "other" and match.group() in "'\""):
             raise UnterminatedError("quoted identifier" if match.group() == '"' else "string", position)
-        if kind == "semicolon" and current.complete:
-            current.flush(script, statements)
-            current = _Current()
-        elif kind not in {"space", "line_comment", "block_comment"}:
-            current.take(kind, match.group(), position, end)
+        if kind not in {"space", "line_comment", "block_comment"}:
+            yield Token(kind, script[position:end], position)
         position = end
-    current.flush(script, statements)
-    return statements
 
 
 class _Current:

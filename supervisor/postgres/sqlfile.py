@@ -1,8 +1,7 @@
-"""SQL files as they lie in a folder: names, numbers, checksums, directives. Reads files, touches no database."""
+"""SQL files as they lie in a folder: names, numbers, checksums, statements. Reads files, touches no database."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from dataclasses import dataclass
@@ -12,12 +11,11 @@ from typing import Final
 
 from supervisor import errors
 from supervisor.errors import SupervisorError
+from supervisor.postgres.concurrent_index import concurrent_index
+from supervisor.postgres.directives import Directives, read_directives
 from supervisor.postgres.splitter import Statement, UnterminatedError, split
 
 _NAME: Final = re.compile(r"(?P<number>[0-9]+)_.+\.sql", re.IGNORECASE)
-_DIRECTIVE: Final = re.compile(r"--\s*supervisor:(?P<words>.*)", re.IGNORECASE)
-_EXTENSION_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-DIRECTIVES: Final = ("requires-extension",)
 _TRANSACTION_CONTROL: Final = frozenset(
     {"begin", "commit", "rollback", "end", "abort", "start transaction", "prepare transaction"}
 )
@@ -35,7 +33,7 @@ class SqlFile:
         accepted_checksums: `checksum`, and those that other tools may have recorded for the same content: over the
             bytes as they are here, and as a checkout on Windows has them.
         statements: the script's statements, in order.
-        extensions: extensions that must be on the server before it can run.
+        directives: what its leading comment says about how it runs.
     """
 
     path: Path
@@ -44,7 +42,7 @@ class SqlFile:
     checksum: str
     accepted_checksums: frozenset[str]
     statements: tuple[Statement, ...]
-    extensions: tuple[str, ...]
+    directives: Directives
 
     @property
     def name(self) -> str:
@@ -59,7 +57,7 @@ class SqlFile:
 
 @dataclass(frozen=True, slots=True)
 class SqlTree:
-    """The SQL files of both folders, each in numeric order."""
+    """The SQL files of both folders, each in the order in which they run: by number, the repeatable ones last."""
 
     pre_schema: tuple[SqlFile, ...]
     post_schema: tuple[SqlFile, ...]
@@ -104,7 +102,7 @@ def _load_folder(folder: Path) -> tuple[SqlFile, ...]:
                 f"{one.path} and {other.path} both have the number {one.number}",
                 remedy=f"Give one of them the next free number, {files[-1].number + 1:03d}.",
             )
-    return tuple(files)
+    return tuple(sorted(files, key=lambda file: (file.directives.repeatable, file.number)))
 
 
 def _read(path: Path) -> bytes:
@@ -134,7 +132,10 @@ def parse_file(path: Path, data: bytes) -> SqlFile:
     normalised = normalise_line_ends(data)
     text = _decode(path, normalised)
     statements = _split(path, text)
-    _refuse_transaction_control(path, statements)
+    directives = _directives(path, text)
+    _refuse_transaction_control(path, statements, directives)
+    if not directives.transaction:
+        _refuse_nameless_indexes(path, statements)
     return SqlFile(
         path=path,
         number=int(match["number"]),
@@ -142,7 +143,7 @@ def parse_file(path: Path, data: bytes) -> SqlFile:
         checksum=_sha256(normalised),
         accepted_checksums=frozenset({_sha256(normalised), _sha256(data), _sha256(normalised.replace(b"\n", b"\r\n"))}),
         statements=statements,
-        extensions=_required_extensions(path, text),
+        directives=directives,
     )
 
 
@@ -188,7 +189,25 @@ def _split(path: Path, text: str) -> tuple[Statement, ...]:
         ) from None
 
 
-def _refuse_transaction_control(path: Path, statements: tuple[Statement, ...]) -> None:
+def _refuse_nameless_indexes(path: Path, statements: tuple[Statement, ...]) -> None:
+    for statement in statements:
+        index = concurrent_index(statement)
+        if index is not None and index.name is None:
+            raise SupervisorError(
+                errors.SQL_INVALID_FILE,
+                f"{path}:{statement.line}: the index has no name, by which to find what a failed build leaves",
+                remedy="Give it a name: CREATE INDEX CONCURRENTLY IF NOT EXISTS name ON …",
+            )
+
+
+def _refuse_transaction_control(path: Path, statements: tuple[Statement, ...], directives: Directives) -> None:
+    where, remedy = (
+        "in one transaction",
+        "Take BEGIN and COMMIT out: each file and its record are one transaction already.",
+    )
+    if not directives.transaction:
+        where = "statement by statement, without a transaction"
+        remedy = "Put what belongs into one transaction into a file of its own, without the directive no-transaction."
     for statement in statements:
         first, two = " ".join(statement.words[:1]), " ".join(statement.words[:2])
         # Going back to a savepoint stays within the transaction.
@@ -197,40 +216,18 @@ def _refuse_transaction_control(path: Path, statements: tuple[Statement, ...]) -
         if first in _TRANSACTION_CONTROL or two in _TRANSACTION_CONTROL:
             raise SupervisorError(
                 errors.SQL_INVALID_FILE,
-                f"{path}:{statement.line}: {statement.words[0].upper()} in a file that runs in one transaction",
-                remedy="Take BEGIN and COMMIT out: each file and its record are one transaction already.",
+                f"{path}:{statement.line}: {statement.words[0].upper()} in a file that runs {where}",
+                remedy=remedy,
             )
 
 
-def _required_extensions(path: Path, text: str) -> tuple[str, ...]:
-    extensions: list[str] = []
-    in_head = True
-    for number, line in enumerate(text.split("\n"), start=1):
-        in_head = in_head and (not line.strip() or line.startswith("--"))
-        match = _DIRECTIVE.match(line)
-        if match is None:
-            continue
-        if not in_head:
-            raise SupervisorError(
-                errors.SQL_INVALID_FILE,
-                f"{path}:{number}: a directive after the head of the file would have no effect",
-                remedy="Move it above the first line that is not a `--` comment.",
-            )
-        name, _, argument = match["words"].strip().partition(" ")
-        argument = argument.strip()
-        if name not in DIRECTIVES:
-            close = difflib.get_close_matches(name, DIRECTIVES, n=1, cutoff=0.4)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise SupervisorError(
-                errors.SQL_INVALID_FILE,
-                f"{path}:{number}: unknown directive {name!r}{hint}",
-                remedy="The directives are: " + ", ".join(DIRECTIVES) + ".",
-            )
-        if not _EXTENSION_NAME.fullmatch(argument):
-            raise SupervisorError(
-                errors.SQL_INVALID_FILE,
-                f"{path}:{number}: requires-extension takes the name of one extension, not {argument!r}",
-                remedy="Write `-- supervisor: requires-extension timescaledb`.",
-            )
-        extensions.append(argument)
-    return tuple(extensions)
+def _directives(path: Path, text: str) -> Directives:
+    directives, problems = read_directives(text)
+    for problem in problems:
+        raise SupervisorError(
+            errors.SQL_INVALID_FILE,
+            f"{path}:{problem.line}:{problem.column}: {problem.message}",
+            remedy=problem.remedy,
+            problems=[f"{each.line}:{each.column}: {each.message}" for each in problems],
+        )
+    return directives

@@ -65,10 +65,15 @@ class Target:
         return f"{self.user}@{self.host}:{self.port}/{self.database}"
 
 
-def resolve_target(environment: DirectusEnvironment) -> Target:
+def resolve_target(environment: DirectusEnvironment, host: str | None = None, port: int | None = None) -> Target:
     """Works out the connection that Directus would make.
 
     Reads no files but the certificates that a connection string names (``sslrootcert`` and its like).
+
+    Args:
+        environment: what Directus is configured with.
+        host: in place of the configured one, for a way to the same database around a pooler.
+        port: likewise.
 
     Raises:
         SupervisorError: ``CONFIG_INVALID``; names every problem at once, also in the fact ``problems``.
@@ -93,16 +98,20 @@ def resolve_target(environment: DirectusEnvironment) -> Target:
     if problems and connection_string:
         _fail(problems)
 
+    if host is not None:
+        connection = {**connection, "host": host}
+    if port is not None:
+        connection = {**connection, "port": port}
     settings = _Settings(connection, environment, problems, of_string=bool(connection_string))
     user = settings.text("user", environment.process.get("USER"))
-    host = settings.text("host", "localhost") or ""
+    address = settings.text("host", "localhost") or ""
     target = Target(
-        host=host,
+        host=address,
         port=settings.port(),
         database=settings.text("database", user) or "",
         user=user or "",
         password=settings.text("password", None),
-        ssl=settings.tls(host),
+        ssl=settings.tls(address),
         search_path=search_path,
         options=settings.text("options", None),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import os
 import signal
 import subprocess
@@ -20,9 +21,10 @@ from supervisor import errors
 from supervisor.errors import SupervisorError
 from supervisor.logs import events
 from supervisor.logs.setup import get_log, sink
-from supervisor.process.init import Init
+from supervisor.process.init import Init, is_zombie
 from supervisor.process.ipc import NodeChannel
 from supervisor.process.output import Line, OutputReader
+from supervisor.process.process_table import processes
 
 Stream = Literal["stdout", "stderr"]
 
@@ -37,13 +39,13 @@ class ExitStatus:
     """How a process ended: with an exit code, or by a signal."""
 
     code: int | None
-    signal: signal.Signals | None
+    signal: int | None
 
     @classmethod
     def from_wait(cls, status: int) -> ExitStatus:
         """Read what ``waitpid(2)`` returned."""
         if os.WIFSIGNALED(status):
-            return cls(None, signal.Signals(os.WTERMSIG(status)))
+            return cls(None, os.WTERMSIG(status))
         return cls(os.waitstatus_to_exitcode(status), None)
 
     @property
@@ -54,10 +56,10 @@ class ExitStatus:
     @property
     def facts(self) -> dict[str, Any]:
         """The fields for a log line."""
-        return {"signal": self.signal.name} if self.signal is not None else {"exit_code": self.code}
+        return {"signal": _name_of(self.signal)} if self.signal is not None else {"exit_code": self.code}
 
     def __str__(self) -> str:
-        return f"signal {self.signal.name}" if self.signal is not None else f"status {self.code}"
+        return f"signal {_name_of(self.signal)}" if self.signal is not None else f"status {self.code}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,7 @@ class ChildSpec:
         environment: the whole environment of the child.
         cwd: its working directory.
         stop_timeout_s: seconds from SIGTERM to SIGKILL.
+        stop_limit_s: what the whole stop has left of its time when this one is asked to stop.
         consume: called with each line that it writes.
         on_message: called with each message on its Node channel; without it the child gets no channel.
         ends: whether it is a step that is to end by itself, with success.
@@ -83,6 +86,7 @@ class ChildSpec:
     consume: Callable[[Stream, Line], None]
     on_message: Callable[[object], None] | None = None
     ends: bool = False
+    stop_limit_s: Callable[[], float] = lambda: math.inf
 
 
 class Child:
@@ -93,8 +97,10 @@ class Child:
         self._init = init
         self._channel = NodeChannel() if spec.on_message is not None else None
         self._copies: list[asyncio.Task[None]] = []
+        self._turn = asyncio.Lock()
         self.started_s = time.monotonic()
         self.asked_to_stop = False
+        self._ended = False
         self._spawn()
 
     def _spawn(self) -> None:
@@ -131,7 +137,7 @@ class Child:
 
     def _copy(self, stream: Stream, descriptor: int) -> None:
         consume = self._spec.consume
-        reader = OutputReader(descriptor, lambda line: consume(stream, line), sink)
+        reader = OutputReader(descriptor, lambda line: consume(stream, line), sink, self._turn)
         self._copies.append(asyncio.ensure_future(reader.copy()))
 
     def send(self, message: object) -> None:
@@ -150,6 +156,9 @@ class Child:
 
     def signal_group(self, number: signal.Signals) -> bool:
         """Send a signal to the whole process group; says whether anybody was there to get it."""
+        if self._ended:
+            # The id of a group that is gone may have passed to another one.
+            return False
         try:
             os.killpg(self.pid, number)
         except ProcessLookupError:
@@ -160,34 +169,53 @@ class Child:
         return True
 
     async def stop(self) -> ExitStatus | None:
-        """End the whole process group: SIGTERM, and SIGKILL once the stop timeout is over.
+        """End the whole process group: SIGTERM, and SIGKILL once the stop timeout is over or the init is hurried.
 
         Returns:
             How the process itself ended; None when not even SIGKILL could end it, as in uninterruptible sleep.
         """
-        timeout_s = self._spec.stop_timeout_s
+        name = self._spec.name
+        timeout_s = min(self._spec.stop_timeout_s, self._spec.stop_limit_s())
         if self.running:
             self.asked_to_stop = True
-            _log.emit(events.PROCESS_STOPPING, process=self._spec.name, pid=self.pid, timeout_s=timeout_s)
-        if self.signal_group(signal.SIGTERM):
+            if not self._init.hurried:
+                _log.emit(events.PROCESS_STOPPING, process=name, pid=self.pid, timeout_s=timeout_s)
+        if not self._group_gone() and not self._init.hurried:
+            self.signal_group(signal.SIGTERM)
+            # What is stopped hears nothing but SIGKILL until it is continued.
+            self.signal_group(signal.SIGCONT)
             with anyio.move_on_after(timeout_s):
-                await self._group_gone()
-        if self.signal_group(signal.SIGKILL):
-            _log.emit(
-                events.PROCESS_KILLED,
-                process=self._spec.name,
-                pids=[self.pid],
-                reason=f"still there {timeout_s:g} s after SIGTERM",
-            )
+                await self._init.until(lambda: self._init.hurried or self._group_gone())
+        if not self._group_gone():
+            pids = self._members()
+            self.signal_group(signal.SIGKILL)
+            reason = "the stop was hurried" if self._init.hurried else f"still there {timeout_s:g} s after SIGTERM"
+            _log.emit(events.PROCESS_KILLED, process=name, pids=pids, reason=reason)
             with anyio.move_on_after(_KILL_S):
-                await self._group_gone()
-        if self.running:
-            _log.emit(events.PROCESS_STUCK, process=self._spec.name, pid=self.pid)
+                await self._init.until(self._group_gone)
+        if stuck := [] if self._group_gone() else self._members():
+            self._init.give_up(stuck)
+            _log.emit(events.PROCESS_STUCK, process=name, pids=stuck)
+        if self.running and self.pid in stuck:
             return None
-        return await self.wait()
+        status = await self.wait()
+        self._ended = True
+        return status
 
-    async def _group_gone(self) -> None:
-        await self._init.until(lambda: not self.running and not self._group_exists())
+    def _group_gone(self) -> bool:
+        if self.running:
+            return False
+        if not self._group_exists():
+            return True
+        seen = [(pid, parent) for pid, parent, group in processes() if group == self.pid]
+        # A zombie of ours may be all that is seen of a process that forks and ends all the time; one that its own
+        # parent does not reap keeps the group for ever, and nothing can be done about it.
+        return bool(seen) and all(is_zombie(pid) and parent != os.getpid() for pid, parent in seen)
+
+    def _members(self) -> list[int]:
+        """Pids of the living members of the group, as far as they are seen, and of the process until it is reaped."""
+        living = {pid for pid, _, group in processes() if group == self.pid and not is_zombie(pid)}
+        return sorted(living | ({self.pid} if self.running else set()))
 
     def _group_exists(self) -> bool:
         try:
@@ -233,6 +261,14 @@ async def running(spec: ChildSpec, init: Init) -> AsyncIterator[Child]:
                     uptime_s=round(ended_s - child.started_s, 3),
                     expected=child.asked_to_stop or (spec.ends and status.shell_code == 0),
                 )
+
+
+def _name_of(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        # Of the real-time signals only the first and the last one have a name.
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
 
 
 def _cannot_start(spec: ChildSpec, error: OSError) -> SupervisorError:

@@ -11,7 +11,7 @@ import asyncio
 import ctypes
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -20,21 +20,31 @@ import anyio
 
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
+from supervisor.process.process_table import processes
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _POLL_S: Final = 0.05
 _KILL_S: Final = 5.0
+# So many are reaped in one turn of the loop: probes and signals are heard between two turns, however many end.
+_AT_A_TIME: Final = 256
 _log = get_log("init")
 
 
 class Init:
-    """Reaps children; there is one per process, installed for as long as the event loop runs."""
+    """Reaps children; there is one per process, installed for as long as the event loop runs.
+
+    Attributes:
+        adopts: whether orphans below us are handed to us.
+        hurried: whether nothing is given time to end by itself any more.
+    """
 
     def __init__(self) -> None:
         self._waiters: dict[int, asyncio.Future[int]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reaped: set[asyncio.Event] = set()
+        self._given_up: set[int] = set()
         self.adopts = False
+        self.hurried = False
 
     def install(self) -> None:
         """Begin to reap: on SIGCHLD, and once now for what ended before. Must be called inside the loop."""
@@ -59,105 +69,152 @@ class Init:
         return future
 
     def reap(self) -> None:
-        """Reap whatever has ended."""
-        while (pid := _ended_child()) is not None:
+        """Reap what has ended; when it is a crowd, the rest in the next turns of the loop."""
+        for _ in range(_AT_A_TIME):
+            pid = _ended_child()
+            if pid is None:
+                break
             _, status = os.waitpid(pid, 0)
+            self._given_up.discard(pid)
             future = self._waiters.pop(pid, None)
             if future is None:
                 _log.emit(events.ORPHAN_REAPED, pid=pid)
             elif not future.done():
                 future.set_result(status)
-        for event in self._reaped:
-            event.set()
+        else:
+            if self._loop is not None:
+                self._loop.call_soon(self.reap)
+        self._ask_again()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until `condition` holds; it is asked again after each reaping.
+        """Wait until `condition` holds; it is asked again after each reaping, and at short intervals.
 
-        Where orphans are not ours to reap, nobody tells of their end: then it is asked at short intervals.
+        The intervals are for the processes that are not ours to reap, of whose end nobody tells.
         """
         while not condition():
             event = asyncio.Event()
             self._reaped.add(event)
             try:
-                with anyio.move_on_after(None if self.adopts else _POLL_S):
+                with anyio.move_on_after(_POLL_S):
                     await event.wait()
             finally:
                 self._reaped.discard(event)
 
-    def kill_started(self) -> None:
-        """Send SIGKILL to the group of every process that was started here and still runs."""
-        for pid in list(self._waiters):
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
+    def hurry(self) -> None:
+        """From now on give nothing time to end by itself."""
+        self.hurried = True
+        self._ask_again()
 
-    def leftovers(self) -> list[int]:
-        """Pids of living processes that are ours to end: all children but those that somebody waits for."""
+    def give_up(self, pids: Iterable[int]) -> None:
+        """Wait no more for these, which not even SIGKILL has ended."""
+        self._given_up.update(pids)
+
+    def leftovers(self) -> set[int]:
+        """Pids of what is ours to end: all children, zombies included, but those that somebody waits for."""
         if not self.adopts:
-            return []
-        return [pid for pid in children() if pid not in self._waiters and not _is_zombie(pid)]
+            return set()
+        spared = self._waiters.keys() | self._given_up
+        if not spared and _is_childless():
+            return set()
+        return {pid for pid in children() if pid not in spared}
+
+    def _ask_again(self) -> None:
+        for event in self._reaped:
+            event.set()
 
 
-async def end_leftovers(init: Init, timeout_s: float, at_once: Callable[[], bool] = lambda: False) -> None:
+async def end_leftovers(init: Init, timeout_s: float) -> None:
     """End every process that is still ours: orphans that left their group and outlived their parent.
 
-    They get SIGTERM, and after `timeout_s` seconds SIGKILL, generation after generation, until none is left.
+    They get SIGTERM, generation after generation as they become ours, and after `timeout_s` seconds SIGKILL. What
+    survives that, as in uninterruptible sleep, is left behind after a bounded time.
 
     Args:
         init: knows them.
         timeout_s: seconds from SIGTERM to SIGKILL.
-        at_once: whether somebody has lost patience; asked again at each :meth:`Init.reap`.
     """
-    if not init.leftovers():
-        return
+    asked: set[int] = set()
+    killed: set[int] = set()
+
+    def have_heeded_term() -> bool:
+        left = init.leftovers()
+        for pid in left - asked:
+            asked.add(pid)
+            send(pid, signal.SIGTERM)
+            # What is stopped hears nothing but SIGKILL until it is continued.
+            send(pid, signal.SIGCONT)
+        return init.hurried or not left
+
+    def are_killed() -> bool:
+        left = init.leftovers()
+        if left and (new := sorted(_kill_everything_below(left) - killed)):
+            killed.update(new)
+            _log.emit(events.PROCESS_KILLED, process="orphan", pids=new, reason="left behind at the stop")
+        return not left
+
     with anyio.CancelScope(shield=True):
-        _signal_all(init.leftovers(), signal.SIGTERM)
+        init.reap()
         with anyio.move_on_after(timeout_s):
-            await init.until(lambda: at_once() or not init.leftovers())
-        while pids := init.leftovers():
-            _log.emit(events.PROCESS_KILLED, process="orphan", pids=pids, reason="left behind at the stop")
-            _signal_all(pids, signal.SIGKILL)
-            with anyio.move_on_after(_KILL_S) as limit:
-                await init.until(lambda: not set(pids) & set(init.leftovers()))
-            if limit.cancelled_caught:
-                break
+            await init.until(have_heeded_term)
+        with anyio.move_on_after(_KILL_S):
+            await init.until(are_killed)
+        if stuck := init.leftovers():
+            init.give_up(stuck)
+            _log.emit(events.PROCESS_STUCK, process="orphan", pids=sorted(stuck))
         # The last ones may be dead without their SIGCHLD having been heard.
         init.reap()
 
 
-def _signal_all(pids: list[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
+def _kill_everything_below(roots: set[int]) -> set[int]:
+    """Kill these and their descendants, and say whom.
+
+    By groups first: a process that forks and ends all the time cannot outrun that. It may well be that only zombies of
+    it are seen, which is why they count here.
+    """
+    table = list(processes())
+    ours, newest = set[int](), roots
+    while newest:
+        ours |= newest
+        newest = {pid for pid, parent, _ in table if parent in newest} - ours
+    living = {pid for pid in ours if not is_zombie(pid)}
+    strangers = {group for pid, _, group in table if pid not in ours}
+    for group in {group for pid, _, group in table if pid in ours} - strangers:
+        if group > 1:
+            send(-group, signal.SIGKILL)
+    for pid in living:
+        send(pid, signal.SIGKILL)
+    return living
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process, or to a group by its negative id, that may have gone or belong to another user."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
 
 
 def children() -> list[int]:
     """Pids of this process' children, zombies included."""
+    own = os.getpid()
+    return [pid for pid, parent, _ in processes() if parent == own]
+
+
+def is_zombie(pid: int) -> bool:
+    """Whether a process has ended, and be it that nobody has reaped it yet."""
     try:
-        return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+        # The name of the program stands before, and may itself hold spaces and parentheses.
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
-        return [int(pid) for pid in _pids() if _parent(pid) == os.getpid()]
+        return True
+    return fields[0] in {"Z", "X"}
 
 
-def _pids() -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
-
-
-def _parent(pid: int) -> int | None:
-    fields = _stat_fields(pid)
-    return int(fields[1]) if fields else None
-
-
-def _is_zombie(pid: int) -> bool:
-    fields = _stat_fields(pid)
-    return not fields or fields[0] in {"Z", "X"}
-
-
-def _stat_fields(pid: int) -> list[str]:
-    """The fields of ``/proc/PID/stat`` after the command name, which may itself hold spaces and parentheses."""
+def _is_childless() -> bool:
+    """Whether there is no child, not even a zombie: the kernel's word, where a look at ``/proc`` may miss one."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return []
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False
 
 
 def _ended_child() -> int | None:

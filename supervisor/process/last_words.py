@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-# What Node.js writes around an error: where it was thrown, the stack, the error's properties, its own version.
-_AROUND: Final = re.compile(r"\s|[\]})^]|Node\.js v\d|(?:file://)?/\S+:\d+$|node:\S+:\d+$|$")
+# What Node.js writes around an error: where it was thrown, the stack (its own one, too), properties, its version.
+_AROUND: Final = re.compile(r"\s|[\]})^]|Node\.js v\d|-----|\d+: 0x|(?:file://)?/\S+:\d+$|node:\S+:\d+$|$")
 
 
 def last_words(lines: Sequence[str]) -> str | None:
@@ -20,6 +20,11 @@ def last_words(lines: Sequence[str]) -> str | None:
         None when nothing was written.
     """
     for line in reversed(lines):
-        if not _AROUND.match(line):
+        if not is_around(line):
             return line
     return lines[-1] if lines else None
+
+
+def is_around(line: str) -> bool:
+    """Whether the line is a part of a dump rather than a sentence."""
+    return _AROUND.match(line) is not None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
 import os
+import termios
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +16,9 @@ from supervisor.logs.sink import LineSink
 
 LONGEST_LINE_BYTES: Final = 256 * 1024
 _READ_BYTES: Final = 64 * 1024
+_LONGEST_UTF8: Final = 4
+# So many lines are taken before the event loop gets a turn: some 5 ms.
+_LINES_A_TURN: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +63,21 @@ class LineSplitter:
         return [Line(rest, partial=True)] if rest else []
 
     def _cut(self, line: bytes) -> list[bytes]:
-        limit = self._longest_bytes
-        return [line[start : start + limit] for start in range(0, len(line), limit)] or [b""]
+        parts = []
+        start = 0
+        while len(line) - start > self._longest_bytes:
+            end = _end_of_character(line, start, start + self._longest_bytes)
+            parts.append(line[start:end])
+            start = end
+        return [*parts, line[start:]]
+
+
+def _end_of_character(line: bytes, start: int, end: int) -> int:
+    """Where to cut at `end` or shortly before, so that no UTF-8 character (RFC 3629) is torn in two."""
+    for place in range(end, max(start, end - _LONGEST_UTF8), -1):
+        if line[place] & 0xC0 != 0x80:
+            return place
+    return end
 
 
 class OutputReader:
@@ -67,14 +87,20 @@ class OutputReader:
         descriptor: the reading end; made non-blocking, and closed at the end.
         consume: called with each line, in order.
         sink: while it is full nothing is read, so that the child blocks instead of a line being lost.
+        turn: held from a read until its last line is consumed; shared by the pipes of one child, it keeps the order
+            in which they were read.
     """
 
-    def __init__(self, descriptor: int, consume: Callable[[Line], None], sink: LineSink) -> None:
+    def __init__(
+        self, descriptor: int, consume: Callable[[Line], None], sink: LineSink, turn: asyncio.Lock | None = None
+    ) -> None:
         os.set_blocking(descriptor, False)
         self._descriptor = descriptor
         self._consume = consume
         self._sink = sink
+        self._turn = turn or asyncio.Lock()
         self._splitter = LineSplitter()
+        self._read_lines: deque[Line] = deque()
         self._readable = asyncio.Event()
 
     async def copy(self) -> None:
@@ -85,9 +111,11 @@ class OutputReader:
         loop = asyncio.get_running_loop()
         try:
             while True:
-                if self._sink.full:
-                    await self._sink.room()
-                data = self._read()
+                async with self._turn:
+                    await self._room()
+                    data = self._read(_READ_BYTES)
+                    if data:
+                        await self._feed(data)
                 if data is None:
                     self._readable.clear()
                     loop.add_reader(self._descriptor, self._readable.set)
@@ -96,7 +124,6 @@ class OutputReader:
                     finally:
                         loop.remove_reader(self._descriptor)
                 elif data:
-                    self._feed(data)
                     await asyncio.sleep(0)
                 else:
                     return
@@ -104,22 +131,35 @@ class OutputReader:
             self._drain()
             os.close(self._descriptor)
 
-    def _read(self) -> bytes | None:
+    async def _room(self) -> None:
+        if self._sink.full:
+            await self._sink.room()
+
+    async def _feed(self, data: bytes) -> None:
+        self._read_lines.extend(self._splitter.feed(data))
+        taken = 0
+        while self._read_lines:
+            # One read may hold 65,536 short lines, which are many times as long in the log.
+            await self._room()
+            self._consume(self._read_lines.popleft())
+            taken += 1
+            if taken % _LINES_A_TURN == 0:
+                await asyncio.sleep(0)
+
+    def _read(self, size: int) -> bytes | None:
         try:
-            return os.read(self._descriptor, _READ_BYTES)
+            return os.read(self._descriptor, size)
         except BlockingIOError:
             return None
 
-    def _feed(self, data: bytes) -> None:
-        for line in self._splitter.feed(data):
-            self._consume(line)
-
     def _drain(self) -> None:
-        """Take what the pipe holds right now; a pipe holds 64 KiB, so a living writer cannot keep us here."""
-        for _ in range(4):
-            data = self._read()
-            if not data:
-                break
-            self._feed(data)
-        for line in self._splitter.finish():
-            self._consume(line)
+        """Take what the pipe holds right now, and no more: an orphan that goes on writing must not keep us here."""
+        held = array.array("i", [0])
+        fcntl.ioctl(self._descriptor, termios.FIONREAD, held)
+        left = held[0]
+        while left > 0 and (data := self._read(left)):
+            self._read_lines.extend(self._splitter.feed(data))
+            left -= len(data)
+        self._read_lines.extend(self._splitter.finish())
+        while self._read_lines:
+            self._consume(self._read_lines.popleft())

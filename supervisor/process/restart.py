@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+# More early deaths than these change no delay: the cap is long reached, whatever the factor is in practice.
+_LONGEST_SERIES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,3 +107,16 @@ def decide(
         delay = policy.backoff_max_s if policy.backoff_s else 0.0
     varied = delay * (1 + policy.jitter * (2 * chance - 1))
     return Restart(min(max(varied, 0.0), policy.backoff_max_s))
+
+
+def relevant(policy: RestartPolicy, deaths: Sequence[Death]) -> list[Death]:
+    """The deaths that decide anything still, so that a process may die for years without a growing history.
+
+    Args:
+        policy: the numbers.
+        deaths: what was kept so far and the last death, oldest first.
+
+    Returns:
+        The newest ones, enough to tell a spent budget and the length of the series.
+    """
+    return list(deaths[-max(policy.limit + 1, _LONGEST_SERIES) :])

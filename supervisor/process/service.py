@@ -5,27 +5,28 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Protocol
 
 import anyio
+import anyio.lowlevel
 
 from supervisor import errors
-from supervisor.concurrency import one_error
 from supervisor.errors import SupervisorError
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
 from supervisor.process.child import Child, ChildSpec, ExitStatus, running
+from supervisor.process.first import EXIT, MESSAGE, PROBE, after_event, after_exit, after_probe, first
 from supervisor.process.init import Init
 from supervisor.process.last_words import last_words
 from supervisor.process.memory import resident_mb
 from supervisor.process.oom import OomCounter
-from supervisor.process.restart import Death, EndService, GiveUp, Restart, RestartPolicy, decide
+from supervisor.process.restart import Death, EndService, GiveUp, Restart, RestartPolicy, decide, relevant
+from supervisor.process.watch import Watch, watch_process
 
-# The HTTP probe is only the fallback for a process that does not speak on its channel.
-_PROBE_EVERY_S: Final = 1.0
+_RELOAD: Final = "is reloaded"
 _log = get_log("process")
 
 
@@ -42,26 +43,15 @@ class Observer(Protocol):
         """It does not accept requests any more; `why` is half a sentence."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    """What a running service is watched for.
-
-    Attributes:
-        interval_s: seconds between two looks.
-        alive: asks whether it answers at all.
-        failures: so many failed looks in a row mean that it hangs; 0 never asks.
-        memory_limit_mb: resident memory of it and its descendants above which it is restarted; 0 is no limit.
-    """
-
-    interval_s: float
-    alive: Callable[[], Awaitable[bool]]
-    failures: int
-    memory_limit_mb: float
+class Output(Protocol):
+    """What a service has written."""
 
     @property
-    def idle(self) -> bool:
-        """Whether there is nothing to watch."""
-        return self.failures == 0 and self.memory_limit_mb == 0
+    def last_lines(self) -> Sequence[str]:
+        """The last lines, in order."""
+
+    def forget(self) -> None:
+        """A new life begins, which has written nothing yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,16 +76,16 @@ class ServiceSpec:
         policy: whether and when it is restarted.
         readiness: how it becomes ready; without it, it is by being started.
         watch: what it is watched for once it is ready.
-        last_lines: the end of its output, for the account of a failure.
-        explain: given these lines, the failure that no restart can mend, for one that was never ready.
+        output: the end of what it has written in this life, for the account of a failure.
+        explain: the failure that no restart can mend, as its output tells it, for one that was never ready.
     """
 
     child: ChildSpec
     policy: RestartPolicy
     readiness: Readiness | None = None
     watch: Watch | None = None
-    last_lines: Callable[[], tuple[str, ...]]
-    explain: Callable[[tuple[str, ...]], SupervisorError | None] = field(default=lambda _: None)
+    output: Output
+    explain: Callable[[], SupervisorError | None] = field(default=lambda: None)
 
 
 class ServiceEnded(Exception):  # noqa: N818 - an end that the policy asks for, not an error
@@ -170,32 +160,34 @@ class Service:
 
         Raises:
             SupervisorError: ``directus.crash_loop`` when the budget of restarts is spent or the status is fatal, or
-                what the spec's `explain` makes of a process that was never ready.
+                what the spec's `explain` makes of a process that failed and was never ready.
             ServiceEnded: it ended with a status after which it is not to be restarted.
         """
         deaths: list[Death] = []
         while True:
             self._observer.launching()
             ending = await self._live_once()
+            # A stop that was asked for meanwhile goes before all that this end would bring.
+            await anyio.lowlevel.checkpoint()
             if ending is None:
                 continue
-            now = ending.death.ended_s
-            # Older ones decide nothing any more, but the last stable life, which ends a series.
-            deaths = [*(past for past in deaths if now - past.ended_s <= self._spec.policy.window_s), ending.death]
+            deaths = relevant(self._spec.policy, [*deaths, ending.death])
             await self._after(ending, deaths)
 
     async def _after(self, ending: _Ending, deaths: list[Death]) -> None:
         policy = self._spec.policy
         code = ending.status.shell_code if ending.status is not None else None
-        if not self._was_ready and ending.status is not None:
-            explained = self._spec.explain(self._spec.last_lines())
+        decision = decide(policy, deaths, code, random.random())  # noqa: S311 - jitter, not a secret
+        if isinstance(decision, EndService) and ending.status is not None:
+            raise ServiceEnded(ending.status)
+        # One that was ready before had all that it needs; one killed by a signal did not end for what it wrote.
+        if not self._was_ready and ending.status is not None and ending.status.code:
+            explained = self._spec.explain()
             if explained is not None:
                 raise explained
-        match decide(policy, deaths, code, random.random()):  # noqa: S311 - jitter, not a secret
+        match decision:
             case GiveUp(count, span_s):
-                raise self._crash_loop(count, span_s, ending)
-            case EndService() if ending.status is not None:
-                raise ServiceEnded(ending.status)
+                raise self._crash_loop(count, span_s, ending, fatal=code in policy.fatal)
             case Restart(delay_s):
                 self.restarts += 1
                 now = ending.death.ended_s
@@ -208,7 +200,9 @@ class Service:
                     restart=sum(now - past.ended_s <= policy.window_s for past in deaths),
                     limit=policy.limit,
                 )
-                await anyio.sleep(delay_s)
+                self._reload = anyio.Event()
+                with anyio.move_on_after(delay_s):
+                    await self._reload.wait()
 
     async def _live_once(self) -> _Ending | None:
         """One life of the process; None when it was ended to be started again at once."""
@@ -219,6 +213,7 @@ class Service:
                 said_ready.set()
 
         oom_before = self._oom.read()
+        self._spec.output.forget()
         self._reload = anyio.Event()
         readiness = self._spec.readiness
         spec = replace(self._spec.child, on_message=on_message) if readiness is not None else self._spec.child
@@ -240,110 +235,54 @@ class Service:
 
     async def _until_ready(self, child: Child, readiness: Readiness, said_ready: anyio.Event) -> str | None:
         """Wait until the process is ready; why it has to be ended, or None when it is ready or has ended."""
+        how = None
         with anyio.move_on_after(readiness.timeout_s):
-            how = await _first(
-                _after_event(said_ready, "message"),
-                _after_probe(readiness.probe),
-                _after_exit(child),
-                _after_event(self._reload, _RELOAD),
+            how = await first(
+                after_event(said_ready, MESSAGE),
+                after_probe(readiness.probe),
+                after_exit(child),
+                after_event(self._reload, _RELOAD),
             )
-            if how == _RELOAD:
-                return _RELOAD
-            if child.running:
-                after_s = round(time.monotonic() - child.started_s, 3)
-                _log.emit(events.PROCESS_READY, process=self.name, pid=child.pid, after_s=after_s, how=how)
-                self._was_ready = True
-                self._observer.ready()
+        # While we ourselves were stopped time went by, and what it said was not heard.
+        if how is None and await readiness.probe():
+            how = PROBE
+        if how == _RELOAD:
+            return _RELOAD
+        if not child.running:
             return None
-        timeout_s = readiness.timeout_s
-        _log.emit(events.PROCESS_NOT_READY, process=self.name, pid=child.pid, timeout_s=timeout_s)
-        return f"was not ready within {timeout_s:g} s"
+        if how is None:
+            timeout_s = readiness.timeout_s
+            _log.emit(events.PROCESS_NOT_READY, process=self.name, pid=child.pid, timeout_s=timeout_s)
+            return f"was not ready within {timeout_s:g} s"
+        after_s = round(time.monotonic() - child.started_s, 3)
+        _log.emit(events.PROCESS_READY, process=self.name, pid=child.pid, after_s=after_s, how=how)
+        self._was_ready = True
+        self._observer.ready()
+        return None
 
     async def _until_trouble(self, child: Child) -> str | None:
         """Wait until the process ends (None) or has to be ended (why)."""
-        waits = [_after_exit(child), _after_event(self._reload, _RELOAD)]
+        waits = [after_exit(child), after_event(self._reload, _RELOAD)]
         if self._spec.watch is not None and not self._spec.watch.idle:
-            waits.append(partial(self._watch, child, self._spec.watch))
-        what = await _first(*waits)
-        return None if what == _EXIT else what
-
-    async def _watch(self, child: Child, watch: Watch) -> str:
-        failed = 0
-        while True:
-            await anyio.sleep(watch.interval_s)
-            if watch.failures:
-                failed = 0 if await watch.alive() else failed + 1
-                if failed:
-                    _log.emit(
-                        events.PROCESS_SILENT, process=self.name, pid=child.pid, failed=failed, limit=watch.failures
-                    )
-                if failed >= watch.failures:
-                    return f"hangs: it did not answer {failed} times in a row"
-            if watch.memory_limit_mb:
-                memory_mb = resident_mb(child.pid)
-                if memory_mb > watch.memory_limit_mb:
-                    return f"uses {memory_mb:.0f} MB, more than the limit of {watch.memory_limit_mb:g} MB"
+            waits.append(partial(watch_process, self.name, child.pid, self._spec.watch))
+        what = await first(*waits)
+        return None if what == EXIT else what
 
     def _oom_rose(self, before: int | None) -> bool:
         after = self._oom.read()
         return before is not None and after is not None and after > before
 
-    def _crash_loop(self, count: int, span_s: float, ending: _Ending) -> SupervisorError:
-        lines = self._spec.last_lines()
+    def _crash_loop(self, count: int, span_s: float, ending: _Ending, *, fatal: bool) -> SupervisorError:
+        lines = self._spec.output.last_lines
         words = last_words(lines)
         last = f"; its last words: {words}" if words else ""
+        verdict = ", which SUPERVISOR_RESTART_FATAL_STATUSES names" if fatal else ""
         times = "once" if count == 1 else f"{count} times"
         return SupervisorError(
             errors.CRASH_LOOP,
-            f"{self.name} ended {times} within {span_s:.0f} s, at last it {ending.why}{last}",
+            f"{self.name} ended {times} within {span_s:.0f} s, at last it {ending.why}{verdict}{last}",
             deaths=count,
             oom=ending.oom,
             last_lines=list(lines),
             **({"last_status": str(ending.status)} if ending.status is not None else {}),
         )
-
-
-_EXIT: Final = "exit"
-_RELOAD: Final = "is reloaded"
-_Wait = Callable[[], Awaitable[str]]
-
-
-async def _first(*waits: _Wait) -> str:
-    """The answer of the first of these to be done; the others are cancelled."""
-    answers: list[str] = []
-    with one_error():
-        async with anyio.create_task_group() as group:
-
-            async def run(wait: _Wait) -> None:
-                answers.append(await wait())
-                group.cancel_scope.cancel()
-
-            for wait in waits:
-                group.start_soon(run, wait)
-    return answers[0]
-
-
-def _after_event(event: anyio.Event, answer: str) -> _Wait:
-    async def wait() -> str:
-        await event.wait()
-        return answer
-
-    return wait
-
-
-def _after_exit(child: Child) -> _Wait:
-    async def wait() -> str:
-        await child.wait()
-        return _EXIT
-
-    return wait
-
-
-def _after_probe(probe: Callable[[], Awaitable[bool]]) -> _Wait:
-    async def wait() -> str:
-        while True:
-            await anyio.sleep(_PROBE_EVERY_S)
-            if await probe():
-                return "probe"
-
-    return wait

@@ -15,9 +15,9 @@ from pathlib import Path
 BATCH = 500
 
 
-def children_of(parent: int) -> list[str]:
-    """The states of the children of a process, without this one."""
-    states = []
+def children_of(parent: int) -> dict[str, str]:
+    """The children of a process with their states, without this one."""
+    states = {}
     for path in Path("/proc").iterdir():
         if path.name.isdecimal() and int(path.name) != os.getpid():
             try:
@@ -25,7 +25,7 @@ def children_of(parent: int) -> list[str]:
             except OSError:
                 continue
             if int(fields[1]) == parent:
-                states.append(fields[0])
+                states[path.name] = fields[0]
     return states
 
 
@@ -43,12 +43,13 @@ def make(count: int) -> None:
 def main() -> None:
     """Make them, and look at what becomes of them."""
     count, wanted = int(sys.argv[1]), sys.argv[2]
+    init = os.getpid() if wanted == "zombies" else os.getppid()
+    before = children_of(init).keys()
     for made in range(0, count, BATCH):
         make(min(BATCH, count - made))
-    init = os.getpid() if wanted == "zombies" else os.getppid()
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        states = children_of(init)
+        states = [state for pid, state in children_of(init).items() if pid not in before]
         if wanted == "reaped" and not states:
             print("reaped", flush=True)
             return

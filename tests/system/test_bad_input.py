@@ -57,18 +57,19 @@ def test_a_snapshot_without_content_is_skipped_and_said_so(deployment: Deploymen
     ("content", "reason"),
     [
         (b"version: 1\ncollections:\n  - collection: a\n   bad: [\n", ":4:"),
-        (b"- a list\n", "it is not a mapping"),
-        (b"just a text", "it is not a mapping"),
-        (b"version: 1\nfields: []\nrelations: []\n", '"collections" is not a list'),
-        (b"collections: []\nfields: [{collection: a}]\nrelations: []\n", "fields[0] names no field"),
-        (b"# only a comment\n", "it is not a mapping"),
+        (b"- a list\n", ":1:1: the snapshot is not a mapping"),
+        (b"just a text", ":1:1: the snapshot is not a mapping"),
+        (b"version: 1\nfields: []\nrelations: []\n", ":1:1: 'collections' is missing"),
+        (b"collections: []\nfields: [{collection: a}]\nrelations: []\n", ":2:10: an item of 'fields' has no 'field'"),
+        (b"# only a comment\n", " holds nothing but comments"),
     ],
 )
-def test_a_broken_snapshot_is_named_with_the_place(bootstrapped_rally: Deployment, content: bytes, reason: str) -> None:
-    bootstrapped_rally.snapshot.write_bytes(content)
-    failure = failure_of(bootstrapped_rally, "migrate", 5)
+def test_a_broken_snapshot_is_named_with_the_place(deployment: Deployment, content: bytes, reason: str) -> None:
+    deployment.snapshot.parent.mkdir()
+    deployment.snapshot.write_bytes(content)
+    failure = failure_of(deployment, "migrate", 5)
     assert failure["code"] == "schema.snapshot_invalid"
-    assert failure["message"].startswith(str(bootstrapped_rally.snapshot))
+    assert failure["message"].startswith(str(deployment.snapshot))
     assert reason in failure["message"]
     assert "last_lines" not in failure
 

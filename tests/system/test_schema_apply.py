@@ -94,6 +94,23 @@ def test_messages_out_of_turn_are_passed_over(deployment: Deployment, session: S
     assert process.of("schema.ghosts_ignored", collections=["cars"])
 
 
+def test_mode_skip_does_not_even_ask_directus(deployment: Deployment) -> None:
+    deployment.environ["SUPERVISOR_SCHEMA_MODE"] = "skip"
+    process = pretending(deployment).migrate(0)
+    assert process.of("phase.finished", phase="schema_apply", outcome="skipped")
+    assert not process.of("directus.step", step="schema-apply")
+
+
+def test_mode_plan_shows_and_applies_nothing(deployment: Deployment) -> None:
+    applied = deployment.folder / "applied"
+    deployment.environ["SUPERVISOR_SCHEMA_MODE"] = "plan"
+    apply = f"(await import('node:fs')).writeFileSync({json.dumps(str(applied))}, '');"
+    process = pretending(deployment, apply=apply).migrate(0)
+    assert process.of("schema.plan", mode="plan", created=["cars"])
+    assert process.of("phase.finished", phase="schema_apply", outcome="skipped")
+    assert not applied.exists()
+
+
 @pytest.mark.directus
 def test_what_was_made_in_the_live_directus_survives_an_older_snapshot(
     migrated_rally: Deployment, session: Session
@@ -121,7 +138,7 @@ def test_what_was_made_in_the_live_directus_survives_an_older_snapshot(
     migrated_rally.environ["SUPERVISOR_SNAPSHOT"] = snapshot
     process = migrated_rally.migrate(6)
     assert process.failure["code"] == "schema.destructive_change"
-    assert process.failure["losses"] == ["collection sponsors", "field vehicles.colour"]
+    assert process.failure["losses"] == ["collection sponsors (1 row)", "field vehicles.colour (1 value)"]
     assert "sponsors" in process.failure["message"]
     assert "vehicles.colour" in process.failure["message"]
     assert not process.of("schema.plan")

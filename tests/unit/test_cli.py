@@ -11,7 +11,20 @@ from supervisor.cli import main, make_parser
 from supervisor.process.signals import SignalInbox
 from tests.unit.scripts import run_script
 
-COMMANDS = ("run", "migrate", "dev", "config", "health", "version")
+COMMANDS = (
+    "run",
+    "migrate",
+    "dev",
+    "plan",
+    "new",
+    "repair",
+    "baseline",
+    "history",
+    "check",
+    "config",
+    "health",
+    "version",
+)
 
 
 def status_of(*arguments: str) -> object:
@@ -29,6 +42,12 @@ def status_of(*arguments: str) -> object:
         ("run", "--nonsense"),
         ("run", "extra"),
         ("migrate", "--once"),
+        ("check", "one", "two"),
+        ("check", "--format", "xml"),
+        ("new",),
+        ("baseline", "--to", "-1"),
+        ("baseline", "--to", "many"),
+        ("history", "--limit", "1.5"),
         ("health", "--ready", "--live"),
         ("health", "--timeout"),
         ("health", "--timeout", "soon"),

@@ -22,7 +22,7 @@ DATABASE = {
 
 
 def rows(tmp_path: Path, **environ: str) -> dict[str, Row]:
-    return {row.name: row for row in effective({**DATABASE, **environ}, tmp_path)[0]}
+    return {row.name: row for row in effective({**DATABASE, **environ}, tmp_path).rows}
 
 
 def test_every_setting_is_shown_with_its_source(tmp_path: Path) -> None:
@@ -62,3 +62,58 @@ def test_the_table_ends_with_each_problem(tmp_path: Path, capsys: pytest.Capture
     show_config({**DATABASE, "SUPERVISOR_LOG_LEVEL": "loud", "SUPERVISOR_X": "1"}, tmp_path, as_json=False)
     problems = [line for line in capsys.readouterr().out.splitlines() if line.startswith("problem: ")]
     assert len(problems) >= 3
+
+
+PROGRAMS = """
+processes:
+  - name: shipper
+    command: ["ship it", --token, token-of-the-shipper]
+    environment: {SHIP_TOKEN: token-of-the-shipper, COLOUR: blue}
+    restart_fatal_statuses: [3, 2]
+steps:
+  - name: warm-cache
+    after: schema_apply
+    command: node warm.js --password hunter22-of-the-database
+    directory: jobs
+"""
+
+
+def test_processes_and_steps_are_shown_with_their_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "supervisor.yaml").write_text(PROGRAMS, encoding="utf-8")
+    show_config(DATABASE, tmp_path, as_json=True)
+    document = json.loads(capsys.readouterr().out)
+    assert document["processes"] == [
+        {
+            "name": "shipper",
+            "command": ["ship it", "--token", "[redacted]"],
+            "environment": {"SHIP_TOKEN": "[redacted]", "COLOUR": "blue"},
+            "restart_fatal_statuses": [2, 3],
+        }
+    ]
+    assert document["steps"] == [
+        {
+            "name": "warm-cache",
+            "after": "schema_apply",
+            "command": ["node", "warm.js", "--password", "[redacted]"],
+            "directory": "jobs",
+            "timeout_s": 300.0,
+        }
+    ]
+
+
+def test_processes_and_steps_are_shown_as_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "supervisor.yaml").write_text(PROGRAMS, encoding="utf-8")
+    show_config(DATABASE, tmp_path, as_json=False)
+    told = capsys.readouterr().out
+    assert "process shipper: 'ship it' --token '[redacted]'\n" in told
+    assert "step warm-cache: node warm.js --password '[redacted]'\n  after: schema_apply\n" in told
+    for secret in ("token-of-the-shipper", "hunter22-of-the-database"):
+        assert secret not in told
+
+
+def test_a_mistake_in_a_program_is_a_problem_beside_the_others(tmp_path: Path) -> None:
+    (tmp_path / "supervisor.yaml").write_text("log_level: loud\nprocesses: [{name: a, comand: x}]", encoding="utf-8")
+    problems = effective(DATABASE, tmp_path).problems
+    path = tmp_path / "supervisor.yaml"
+    assert f"{path}: processes[0]: unknown key 'comand'; did you mean command?" in problems
+    assert any("log_level" in problem for problem in problems)

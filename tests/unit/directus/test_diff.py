@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.directus.diff import Change, names_by_action, outermost, read_changes, without_collections
+from supervisor.directus.diff import (
+    Change,
+    names_by_action,
+    outermost,
+    read_changes,
+    without_collections,
+    without_keys,
+)
 
 FIELD = {"collection": "entries", "field": "race_number", "type": "integer", "meta": {"hidden": False}}
 DIFF: dict[str, Any] = {
@@ -65,8 +72,22 @@ def test_each_object_is_read_with_what_happens_to_it() -> None:
     )
 
 
-def test_only_deleted_collections_and_fields_drop_data() -> None:
-    assert [change.name for change in read_changes(DIFF) if change.drops_data] == ["old", "entries.gone"]
+def test_a_column_is_altered_when_more_than_the_notes_on_it_changes() -> None:
+    changed = [change for change in read_changes(DIFF) if change.action == "change"]
+    assert [change.name for change in changed if change.alters_column] == ["entries.name", "directus_users.email"]
+
+
+def test_the_object_comes_as_it_is_and_as_it_is_to_be() -> None:
+    edit = {"kind": "E", "path": ["type"]}
+    item = {"collection": "a", "field": "b", "diff": [edit], "before": {"type": "text"}, "after": {"type": "csv"}}
+    (change,) = read_changes({"fields": [item]})
+    assert (change.before, change.after) == ({"type": "text"}, {"type": "csv"})
+
+
+def test_single_objects_can_be_left_out() -> None:
+    changes = read_changes(DIFF)
+    left = without_keys(changes, {("field", "entries", "gone"), ("collection", "old", None)})
+    assert {change.name for change in changes} - {change.name for change in left} == {"entries.gone", "old"}
 
 
 def test_a_relation_is_called_one() -> None:

@@ -7,28 +7,18 @@ from pathlib import Path
 import pytest
 
 from supervisor import errors
-from supervisor.directus.snapshot import creator_of, is_blank
+from supervisor.directus.snapshot import creator_of, read_snapshot
 from supervisor.errors import SupervisorError
 
 SNAPSHOT = "version: 1\ncollections:\n  - collection: entries\n  - other: 1\n  - text\nfields: []\n"
 
 
-@pytest.mark.parametrize(("text", "blank"), [("", True), (" \n\t\n", True), ("version: 1", False), ("\n\n#", False)])
-def test_white_space_is_blank(tmp_path: Path, text: str, blank: bool) -> None:
-    path = tmp_path / "schema.yaml"
-    path.write_text(text, encoding="utf-8")
-    assert is_blank(path) is blank
-
-
-@pytest.mark.parametrize("data", [None, b"\xff\xfe"])
-def test_a_snapshot_that_is_no_text_is_told(tmp_path: Path, data: bytes | None) -> None:
-    path = tmp_path / "schema.yaml"
-    if data is not None:
-        path.write_bytes(data)
+def test_an_absent_snapshot_is_none_and_one_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    assert read_snapshot(tmp_path / "absent") is None
     with pytest.raises(SupervisorError) as caught:
-        is_blank(path)
+        read_snapshot(tmp_path)
     assert caught.value.failure is errors.SNAPSHOT_INVALID
-    assert str(path) in caught.value.message
+    assert str(tmp_path) in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,16 @@ import pytest
 
 from supervisor import errors
 from supervisor.errors import SupervisorError
-from supervisor.health.app import PROBES, make_app
+from supervisor.health.access import Access
+from supervisor.health.app import App
 from supervisor.health.ask import ask
+from supervisor.health.controls import Controls
+from supervisor.health.probes import PROBES, Probes
 from supervisor.health.server import bind, serving
 from supervisor.lifecycle import Lifecycle, State
+from supervisor.settings import Settings
+from supervisor.status.observatory import Observatory
+from supervisor.status.recorder import Recorder
 from tests.unit.captured import Captured
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("captured")]
@@ -29,10 +35,15 @@ def lifecycle() -> Lifecycle:
     return Lifecycle(lambda: 0.0)
 
 
+def app_of(lifecycle: Lifecycle) -> App:
+    probes = Probes(lifecycle, Settings(), lambda: 0.0)
+    return App(lifecycle, probes, Observatory(Recorder(), "1.2.3"), Controls(lambda: True), Access(None))
+
+
 @asynccontextmanager
 async def port_of(lifecycle: Lifecycle, host: str = "127.0.0.1") -> AsyncIterator[int]:
     with bind(host, 0) as listener:
-        async with serving(make_app(lifecycle), listener):
+        async with serving(app_of(lifecycle), listener):
             yield int(listener.getsockname()[1])
 
 
@@ -83,7 +94,7 @@ async def test_a_head_request_has_the_status_and_no_body(lifecycle: Lifecycle) -
     assert response.content == b""
 
 
-@pytest.mark.parametrize("path", ["/", "/livez/x", "/metrics2", "/%00"])
+@pytest.mark.parametrize("path", ["/nothing", "/livez/x", "/metrics2", "/%00"])
 async def test_another_path_is_not_found(lifecycle: Lifecycle, path: str) -> None:
     async with client_of(lifecycle) as client:
         assert (await client.get(path)).status_code == 404

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,6 +165,42 @@ def test_a_flush_gives_up_on_a_stalled_stream(pipe: Pipe) -> None:
     began = time.monotonic()
     assert not sink.flush(0.05)
     assert time.monotonic() - began < 5
+
+
+def test_a_flush_waits_for_a_slow_reader_as_long_as_it_takes_something(pipe: Pipe) -> None:
+    sink = LineSink(pipe.writing)
+    count = fill(sink)
+    data: list[bytes] = []
+
+    def read_slowly() -> None:
+        left = count * len(LINE)
+        while left:
+            data.append(pipe.read(min(left, 16_384)))
+            left -= len(data[-1])
+            time.sleep(0.03)
+
+    reader = threading.Thread(target=read_slowly)
+    reader.start()
+    assert sink.flush(0.5, 60)
+    reader.join()
+    assert b"".join(data) == LINE * count
+
+
+def test_a_flush_of_a_slow_reader_has_an_end(pipe: Pipe) -> None:
+    sink = LineSink(pipe.writing)
+    fill(sink)
+    stop = threading.Event()
+
+    def read_slowly() -> None:
+        while not stop.is_set():
+            pipe.read(1000)
+            time.sleep(0.02)
+
+    reader = threading.Thread(target=read_slowly)
+    reader.start()
+    assert not sink.flush(0.5, 0.8)
+    stop.set()
+    reader.join()
 
 
 def test_a_flush_of_nothing_is_done(pipe: Pipe) -> None:

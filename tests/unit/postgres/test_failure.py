@@ -11,12 +11,21 @@ import pytest
 from supervisor import errors
 from supervisor.errors import SupervisorError
 from supervisor.postgres.failure import sql_failure
+from supervisor.postgres.remedies import BY_SQLSTATE
 from supervisor.postgres.sqlfile import SqlFile, parse_file
 
 
 def server_says(sqlstate: str = "42601", message: str = "syntax error", **fields: str) -> asyncpg.PostgresError:
     """An error as asyncpg makes it of the server's message."""
-    letters = {"position": "P", "detail": "D", "hint": "H", "context": "W", "constraint": "n"}
+    letters = {
+        "position": "P",
+        "internal_position": "p",
+        "internal_query": "q",
+        "detail": "D",
+        "hint": "H",
+        "context": "W",
+        "constraint": "n",
+    }
     told = {"S": "ERROR", "C": sqlstate, "M": message} | {letters[name]: value for name, value in fields.items()}
     error: Any = asyncpg.PostgresError.new(told, None)
     assert isinstance(error, asyncpg.PostgresError)
@@ -28,11 +37,15 @@ def script(text: str) -> SqlFile:
 
 
 def explain(
-    text: str, error: asyncpg.PostgresError, statement: int | None = 0, missing: str | None = None
+    text: str,
+    error: asyncpg.PostgresError,
+    statement: int | None = 0,
+    missing: str | None = None,
+    kept: int = 0,
 ) -> SupervisorError:
     file = script(text)
     one = None if statement is None else file.statements[statement]
-    return sql_failure(error, file, one, lambda _name: missing)
+    return sql_failure(error, file, one, lambda _name: missing, kept=file.statements[:kept])
 
 
 @pytest.mark.parametrize(
@@ -82,6 +95,7 @@ def test_what_else_the_server_said_is_kept() -> None:
         "hint": "h",
         "where": "w",
         "constraint": "c",
+        "excerpt": "1 | SELECT 1\n  | ^",
     }
 
 
@@ -99,11 +113,47 @@ def test_a_missing_relation_is_asked_about_by_its_name(relation: str) -> None:
     assert asked == [relation.removeprefix("public.")]
 
 
-def test_where_nothing_is_known_of_the_relation_the_general_remedy_stays() -> None:
+def test_where_nothing_is_known_of_the_relation_the_remedy_of_its_state_stays() -> None:
     error = server_says("42P01", 'relation "x" does not exist')
-    assert explain("SELECT 1", error, missing=None).remedy == errors.SQL_FAILED.remedy
+    assert explain("SELECT 1", error, missing=None).remedy == BY_SQLSTATE["42P01"]
 
 
 def test_another_failure_asks_nobody() -> None:
     error = server_says("42703", 'column "x" of relation "entries" does not exist')
-    assert explain("SELECT 1", error, missing="Move it.").remedy == errors.SQL_FAILED.remedy
+    assert explain("SELECT 1", error, missing="Move it.").remedy == BY_SQLSTATE["42703"]
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "told"),
+    [
+        ("SELECT nope;", 8, "1 | SELECT nope;\n  |        ^"),
+        ("\tSELECT\tnope;", 9, "1 | \tSELECT\tnope;\n  | \t      \t^"),
+        ("SELECT " + "'x', " * 50 + "nope;", 258, None),
+    ],
+)
+def test_the_caret_stands_below_the_place(line: str, column: int, told: str | None) -> None:
+    position = len(line[: column - 1].lstrip()) + 1
+    shown = explain(line, server_says(position=str(position))).facts["excerpt"]
+    above, below = shown.split("\n")
+    assert above[below.index("^")] == line[column - 1]
+    assert len(above) < 120
+    assert told is None or shown == told
+
+
+def test_of_a_file_without_a_transaction_it_is_told_what_is_kept_and_how_to_guard_it() -> None:
+    text = '-- supervisor: no-transaction\nSELECT 1;\nSELECT 2;\nCREATE INDEX CONCURRENTLY "I" ON t (a);'
+    failure = explain(text, server_says("23505", "could not create unique index"), 2, kept=2)
+    assert "2 of its 3 statements ran and are kept (lines 2, 3)" in failure.message
+    assert "index 'I' invalid" in failure.message
+    assert "guard those that ran" in failure.remedy
+    assert BY_SQLSTATE["23505"] in failure.remedy
+    assert failure.facts["kept_lines"] == [2, 3]
+    assert "first statement" in explain(text, server_says(), 0).message
+
+
+@pytest.mark.parametrize("sqlstate", BY_SQLSTATE)
+def test_each_remedy_is_one_short_text(sqlstate: str) -> None:
+    remedy = explain("SELECT 1", server_says(sqlstate)).remedy
+    assert remedy == BY_SQLSTATE[sqlstate]
+    assert remedy.endswith(".")
+    assert len(remedy) < 160

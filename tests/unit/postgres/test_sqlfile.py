@@ -156,52 +156,41 @@ def test_a_quote_that_never_ends_is_told_with_its_line() -> None:
     assert "001_a.sql:3: a string begins here and never ends" in refusal("SELECT 1;\n\nSELECT 'x;\n").message
 
 
-def test_a_file_names_the_extensions_that_it_requires() -> None:
-    file = parse(
-        "-- about\n\n-- supervisor: requires-extension timescaledb\n--supervisor:requires-extension   postgis \n"
-    )
-    assert file.extensions == ("timescaledb", "postgis")
+def test_the_first_problem_of_its_directives_refuses_a_file_and_all_of_them_are_told() -> None:
+    text = "-- about\n-- supervisor: repeatable yes\n-- supervisor: no-transactoin\nSELECT 1;"
+    error = refusal(text)
+    assert "001_a.sql:2:16: repeatable takes no argument, not 'yes'" in error.message
+    assert [problem.partition(":")[0] for problem in error.facts["problems"]] == ["2", "3"]
 
 
-@pytest.mark.parametrize(
-    "line", ["-- Supervisor: requires-extension uuid-ossp", "--\tsupervisor:\trequires-extension uuid-ossp"]
-)
-def test_a_directive_may_be_written_a_little_differently(line: str) -> None:
-    assert parse(line).extensions == ("uuid-ossp",)
+def test_repeatable_files_come_last_in_numeric_order_among_themselves(tmp_path: Path) -> None:
+    folder = tmp_path / "pre-schema"
+    write(folder, "20_b.sql", "003_c.sql")
+    for name in ("10_view.sql", "2_function.sql"):
+        (folder / name).write_text("-- supervisor: repeatable\nSELECT 1;", encoding="utf-8")
+    assert [file.number for file in load_tree(tmp_path).pre_schema] == [3, 20, 2, 10]
 
 
-@pytest.mark.parametrize(
-    ("line", "told"),
-    [
-        (
-            "-- supervisor: require-extension x",
-            "unknown directive 'require-extension'; did you mean requires-extension?",
-        ),
-        ("-- supervisor: no-transaction", "unknown directive 'no-transaction'"),
-        ("-- supervisor:", "unknown directive ''"),
-        ("-- supervisor: requires-extension", "takes the name of one extension, not ''"),
-        ("-- supervisor: requires-extension a, b", "takes the name of one extension, not 'a, b'"),
-        ("-- supervisor: requires-extension a;drop", "takes the name of one extension"),
-    ],
-)
-def test_a_directive_is_read_strictly(line: str, told: str) -> None:
-    message = refusal(f"-- about\n{line}\nSELECT 1;").message
-    assert "001_a.sql:2: " in message
-    assert told in message
+def test_a_number_is_unique_among_numbered_and_repeatable_files_together(tmp_path: Path) -> None:
+    write(tmp_path / "pre-schema", "001_a.sql", "009_c.sql")
+    (tmp_path / "pre-schema" / "1_b.sql").write_text("-- supervisor: repeatable\n", encoding="utf-8")
+    with pytest.raises(SupervisorError, match="both have the number 1") as caught:
+        load_tree(tmp_path)
+    assert "010" in caught.value.remedy
 
 
-@pytest.mark.parametrize("before", ["SELECT 1;", "/* about */"])
-def test_a_directive_that_would_have_no_effect_is_refused(before: str) -> None:
-    message = refusal(f"{before}\n-- supervisor: requires-extension timescaledb\n").message
-    assert "001_a.sql:2: a directive after the head" in message
+NO_TRANSACTION = "-- supervisor: no-transaction\n"
 
 
-def test_a_comment_that_merely_speaks_of_the_supervisor_is_no_directive() -> None:
-    assert parse("-- supervisor runs this first\n-- see supervisor: nothing\n").extensions == ()
+def test_transaction_control_is_refused_in_a_file_without_a_transaction_too() -> None:
+    error = refusal(NO_TRANSACTION + "BEGIN; SELECT 1; COMMIT;")
+    assert "001_a.sql:2: BEGIN in a file that runs statement by statement" in error.message
 
 
-def test_a_separator_that_only_python_takes_for_a_line_end_ends_no_line() -> None:
-    assert "001_a.sql:2: unknown" in refusal("-- one\u2028two\x0cthree\x85four\n-- supervisor: x\n").message
+def test_an_index_built_concurrently_needs_a_name() -> None:
+    error = refusal(NO_TRANSACTION + "SELECT 1;\nCREATE INDEX CONCURRENTLY ON t (id);")
+    assert "001_a.sql:3: the index has no name" in error.message
+    assert parse(NO_TRANSACTION + "CREATE INDEX ON t (id); CREATE INDEX CONCURRENTLY i ON t (id);").statements
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_a_leftover_that_heeds_term_is_not_killed() -> None:
         parent = shell("setsid sleep 600 >/dev/null 2>&1 & echo $!")
         leftover = int(parent.stdout.readline())
         await init.watch(parent.pid)
-        assert init.leftovers() == [leftover]
+        assert init.leftovers() == {leftover}
         await end_leftovers(init, 20)
         assert not alive(leftover)
     """)
@@ -163,20 +163,10 @@ def test_a_watched_child_is_no_leftover() -> None:
     """)
 
 
-def test_the_group_of_a_started_process_is_killed() -> None:
-    run_body("""
-        process = shell("trap '' TERM; sleep 600 & wait; sleep 600", start_new_session=True)
-        status = init.watch(process.pid)
-        init.kill_started()
-        assert os.WTERMSIG(await status) == signal.SIGKILL
-        await init.until(lambda: children() == [])
-    """)
-
-
 def test_where_orphans_are_not_ours_a_condition_is_asked_again_all_the_same() -> None:
     run_body("""
         init.adopts = False
         asked = []
         await init.until(lambda: asked.append(1) or len(asked) > 3)
-        assert init.leftovers() == []
+        assert init.leftovers() == set()
     """)

@@ -22,6 +22,18 @@ error: database "rally" is not currently accepting connections
 
 Node.js v22.13.0
 """
+OUT_OF_HEAP = """\
+<--- Last few GCs --->
+[13:0x7f]     6123 ms: Mark-Compact 59.5 (61.2) -> 59.1 (61.4) MB, allocation failure; GC in old space requested
+
+<--- JS stacktrace --->
+
+FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory
+----- Native stack trace -----
+
+ 1: 0xe3e62f node::OOMErrorHandler(char const*, v8::OOMDetails const&) [/usr/local/bin/node]
+10: 0x1e0a476  [/usr/local/bin/node]
+"""
 
 
 @pytest.mark.parametrize(
@@ -32,6 +44,7 @@ Node.js v22.13.0
             "node:internal/modules/cjs/loader:1228\n  throw err;\n  ^\n\nError: Cannot find module 'x'\n    at a",
             "Error: Cannot find module 'x'",
         ),
+        (OUT_OF_HEAP, "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory"),
         ("one\ntwo", "two"),
         ("  at nothing\n}", "}"),
     ],

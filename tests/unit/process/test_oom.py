@@ -34,6 +34,22 @@ def test_version_1_in_a_container_is_read_from_the_root_of_the_mount(tmp_path: P
     assert counter(tmp_path, "4:memory:/docker/abc\n0::/\n", files).read() == 5
 
 
+def test_version_1_is_read_from_the_own_group_where_it_can_be_seen(tmp_path: Path) -> None:
+    own = "memory/docker/abc/memory.oom_control"
+    files = {own: V1_CONTROL, "memory/memory.oom_control": V1_CONTROL.replace("oom_kill 5", "oom_kill 9")}
+    assert counter(tmp_path, "4:cpu,memory:/docker/abc\n0::/\n", files).read() == 5
+
+
+def test_both_versions_at_once_are_read_where_memory_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "cgroup" / "unified").mkdir(parents=True)
+    assert counter(tmp_path, "0::/pod\n4:memory:/\n", {"memory/memory.oom_control": V1_CONTROL}).read() == 5
+
+
+def test_a_kernel_of_version_1_that_does_not_count_gives_none(tmp_path: Path) -> None:
+    files = {"memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\n"}
+    assert counter(tmp_path, "4:memory:/\n", files).read() is None
+
+
 def test_the_count_is_read_anew_each_time(tmp_path: Path) -> None:
     kills = counter(tmp_path, "0::/\n", {"memory.events": V2_EVENTS})
     assert kills.read() == 2

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
@@ -44,6 +47,18 @@ def test_a_line_over_the_limit_comes_in_marked_parts() -> None:
 
 def test_a_line_of_exactly_the_limit_is_whole() -> None:
     assert LineSplitter(4).feed(b"abcd\n") == [Line(b"abcd")]
+
+
+@given(st.text(st.sampled_from("a€é😀\r"), max_size=60), st.integers(4, 12))
+def test_no_character_is_torn_in_two(text: str, longest: int) -> None:
+    splitter = LineSplitter(longest)
+    lines = splitter.feed(text.encode() + b"\n")
+    assert "".join(line.data.decode("utf-8") for line in lines) == text
+
+
+def test_what_is_no_character_is_cut_all_the_same() -> None:
+    lines = LineSplitter(4).feed(b"\x80" * 10 + b"\n")
+    assert lines == [Line(b"\x80" * 4, partial=True), Line(b"\x80" * 4, partial=True), Line(b"\x80" * 2)]
 
 
 def test_an_unfinished_last_line_is_marked() -> None:
@@ -179,3 +194,105 @@ async def test_bytes_that_are_no_text_pass_unchanged() -> None:
         os.close(writing)
         await OutputReader(reading, lines.append, sink_to_nowhere()).copy()
     assert lines == [Line(odd)]
+
+
+class SmallSink(LineSink):
+    """A sink with room for so many lines at a time; who has waited longest is woken first."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__(-1)
+        self.left = room
+        self.asked = anyio.Event()
+        self._waiting: deque[anyio.Event] = deque()
+
+    @property
+    def full(self) -> bool:
+        return self.left <= 0
+
+    async def room(self) -> None:
+        self.asked.set()
+        while self.full:
+            self._waiting.append(event := anyio.Event())
+            await event.wait()
+
+    async def grant(self, room: int) -> None:
+        """Make room for so many lines, and wait until it is used."""
+        self.left = room
+        if self._waiting:
+            self._waiting.popleft().set()
+        await anyio.wait_all_tasks_blocked()
+
+
+@pytest.mark.anyio
+async def test_a_sink_that_fills_up_within_one_read_is_heeded() -> None:
+    lines: list[Line] = []
+    sink = SmallSink(10)
+
+    def consume(line: Line) -> None:
+        assert not sink.full
+        lines.append(line)
+        sink.left -= 1
+
+    with pipe() as (reading, writing):
+        os.write(writing, b"\n" * 1000)
+        os.close(writing)
+        async with anyio.create_task_group() as group:
+            group.start_soon(OutputReader(reading, consume, sink).copy)
+            with anyio.fail_after(20):
+                await sink.asked.wait()
+                assert len(lines) == 10
+                while len(lines) < 1000:
+                    await sink.grant(10)
+                await sink.grant(1)
+    assert lines == [Line(b"")] * 1000
+
+
+@pytest.mark.anyio
+async def test_what_was_read_first_is_told_first_also_when_the_sink_fills_up_between() -> None:
+    lines: list[bytes] = []
+    sink = SmallSink(1)
+    turn = asyncio.Lock()
+
+    def consume(line: Line) -> None:
+        lines.append(line.data)
+        sink.left -= 1
+
+    with pipe() as (first, into_first), pipe() as (second, into_second):
+        os.write(into_first, b"1\n2\n3\n")
+        async with anyio.create_task_group() as group:
+            group.start_soon(OutputReader(first, consume, sink, turn).copy)
+            with anyio.fail_after(20):
+                await sink.asked.wait()
+                assert lines == [b"1"]
+                os.write(into_second, b"4\n")
+                group.start_soon(OutputReader(second, consume, sink, turn).copy)
+                await anyio.wait_all_tasks_blocked()
+                while len(lines) < 4:
+                    await sink.grant(1)
+                await sink.grant(10)
+                await sink.grant(10)
+            os.close(into_first)
+            os.close(into_second)
+    assert lines == [b"1", b"2", b"3", b"4"]
+
+
+@pytest.mark.anyio
+async def test_a_copy_cancelled_within_a_read_takes_the_rest_of_it_and_of_a_pipe_of_any_size() -> None:
+    lines: list[Line] = []
+    sink = SmallSink(1)
+
+    def consume(line: Line) -> None:
+        lines.append(line)
+        sink.left -= 1
+
+    with pipe() as (reading, writing):
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 1 << 20)
+        os.set_blocking(writing, False)
+        written = os.write(writing, b"line\n" * 200_000)
+        async with anyio.create_task_group() as group:
+            group.start_soon(OutputReader(reading, consume, sink).copy)
+            with anyio.fail_after(20):
+                await sink.asked.wait()
+            group.cancel_scope.cancel()
+    assert written == 1_000_000
+    assert lines == [Line(b"line")] * 200_000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.process.restart import Death, GiveUp, Restart, RestartPolicy, decide
+from supervisor.process.restart import Death, EndService, GiveUp, Restart, RestartPolicy, decide, relevant
 
 POLICY = RestartPolicy(
     backoff_s=0.5, factor=2.0, backoff_max_s=30.0, jitter=0.0, stable_s=60.0, limit=1_000_000, window_s=600.0
@@ -50,6 +50,22 @@ def delay_s(policy: RestartPolicy, deaths: list[Death], chance: float = 0.5) -> 
 def test_each_early_death_doubles_the_delay_up_to_the_cap() -> None:
     delays = [delay_s(POLICY, lives(*[1.0] * count)) for count in range(1, 10)]
     assert delays == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+
+
+@given(policies, st.integers(min_value=1, max_value=30))
+def test_the_delay_is_that_of_the_series_up_to_the_cap(policy: RestartPolicy, count: int) -> None:
+    policy = replace(policy, jitter=0.0, limit=1_000_000, stable_s=2.0)
+    expected = min(policy.backoff_s * policy.factor ** (count - 1), policy.backoff_max_s)
+    assert delay_s(policy, lives(*[1.0] * count)) == expected
+
+
+@given(policies, histories, st.floats(min_value=0, max_value=1e4))
+def test_whatever_came_before_a_stable_life_is_forgotten(
+    policy: RestartPolicy, deaths: list[Death], more_s: float
+) -> None:
+    policy = replace(policy, jitter=0.0, limit=1_000_000)
+    stable = Death(deaths[-1].ended_s, deaths[-1].ended_s + policy.stable_s * 1.01 + 0.01 + more_s)
+    assert delay_s(policy, [*deaths, stable]) == min(policy.backoff_s, policy.backoff_max_s)
 
 
 def test_a_stable_life_resets_the_delay() -> None:
@@ -127,3 +143,57 @@ def test_thousands_of_deaths_overflow_nothing() -> None:
 
 def test_a_backoff_of_0_stays_0_however_many_deaths() -> None:
     assert delay_s(replace(POLICY, backoff_s=0.0), lives(*[0.0] * 10_000)) == 0
+
+
+statuses = st.integers(min_value=0, max_value=255)
+
+
+@given(policies, histories, statuses, chances)
+def test_a_status_that_ends_the_service_is_never_restarted_and_never_a_failure(
+    policy: RestartPolicy, deaths: list[Death], status: int, chance: float
+) -> None:
+    policy = replace(policy, never=frozenset({status}), fatal=frozenset({status}))
+    assert decide(policy, deaths, status, chance) == EndService()
+
+
+@given(policies, histories, statuses, chances)
+def test_a_fatal_status_is_given_up_at_once_whatever_budget_is_left(
+    policy: RestartPolicy, deaths: list[Death], status: int, chance: float
+) -> None:
+    assert isinstance(decide(replace(policy, fatal=frozenset({status})), deaths, status, chance), GiveUp)
+
+
+@given(policies, histories, st.sets(statuses), st.sets(statuses), statuses, chances)
+def test_other_statuses_change_nothing(
+    policy: RestartPolicy, deaths: list[Death], never: set[int], fatal: set[int], status: int, chance: float
+) -> None:
+    listed = replace(policy, never=frozenset(never - {status}), fatal=frozenset(fatal - {status}))
+    assert decide(listed, deaths, status, chance) == decide(policy, deaths, 1, chance)
+
+
+@given(policies, histories, st.sets(statuses), chances)
+def test_an_end_that_we_brought_about_has_no_status_to_be_listed(
+    policy: RestartPolicy, deaths: list[Death], listed: set[int], chance: float
+) -> None:
+    named = replace(policy, never=frozenset(listed), fatal=frozenset(listed))
+    assert decide(named, deaths, None, chance) == decide(policy, deaths, None, chance)
+
+
+@given(policies, histories, chances)
+def test_the_deaths_that_are_kept_decide_as_all_of_them_would(
+    policy: RestartPolicy, deaths: list[Death], chance: float
+) -> None:
+    kept: list[Death] = []
+    for death in deaths:
+        kept = relevant(policy, [*kept, death])
+    assert decide(policy, kept, 1, chance) == decide(policy, deaths, 1, chance)
+
+
+def test_early_deaths_that_have_left_the_window_still_lengthen_the_delay() -> None:
+    policy = replace(POLICY, window_s=0.5)
+    assert delay_s(policy, relevant(policy, lives(*[1.0] * 5))) == 8
+
+
+def test_a_history_of_years_is_not_kept() -> None:
+    assert len(relevant(replace(POLICY, limit=5), lives(*[1.0] * 10_000))) == 1000
+    assert len(relevant(replace(POLICY, limit=2000), lives(*[1.0] * 10_000))) == 2001

@@ -1,0 +1,1 @@
+"""The `check` command: mistakes in the SQL files and the snapshot, found without a database."""

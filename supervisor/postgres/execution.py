@@ -1,0 +1,140 @@
+"""One attempt at one SQL file: in one transaction with its record, or statement by statement."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from supervisor import errors
+from supervisor.errors import SupervisorError
+from supervisor.logs import events
+from supervisor.logs.setup import get_log
+from supervisor.postgres.concurrent_index import concurrent_index, drop_invalid, waits_harmlessly
+from supervisor.postgres.guard_table import record
+from supervisor.postgres.lock import is_held
+from supervisor.postgres.retry import IN_THE_WAY
+
+if TYPE_CHECKING:
+    from supervisor.postgres.blockers import Watch
+    from supervisor.postgres.connect import Connection
+    from supervisor.postgres.splitter import Statement
+    from supervisor.postgres.sqlfile import SqlFile
+
+_RELEASES: Final = re.compile(r"\b(?:pg_advisory_unlock\w*|discard\s+all)\b", re.IGNORECASE)
+_SWAP_LOCK_TIMEOUT: Final = """
+    SELECT set_config('lock_timeout', $2, false) FROM pg_settings WHERE name = 'lock_timeout' AND setting = $1
+"""
+_log = get_log("migrations")
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a file has come.
+
+    Attributes:
+        ran: how many statements of it have run; of a file without a transaction they are kept.
+        running: the statement that runs; None before the first one and after the last one.
+    """
+
+    ran: int = 0
+    running: Statement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What every attempt at one file shares.
+
+    Attributes:
+        connection: the session that holds the migration lock.
+        schema: where the guard table lies.
+        file: the file.
+        lock_timeout_ms: milliseconds that a statement may wait for a lock, where the file says nothing; 0 is no limit.
+        watch: told of each statement.
+        progress: where the file is.
+    """
+
+    connection: Connection
+    schema: str
+    file: SqlFile
+    lock_timeout_ms: int
+    watch: Watch
+    progress: Progress
+
+    async def attempt(self) -> None:
+        """Run the file, or what is left of one without a transaction, and record it.
+
+        Raises:
+            SupervisorError: ``sql.lock_released``, ``sql.guard_table``.
+            asyncpg.PostgresError: a statement failed; `progress` says which.
+        """
+        # A file that failed may have released the lock before.
+        await self._require_lock()
+        if self.file.directives.transaction:
+            self.progress.ran = 0
+            async with self.connection.transaction():
+                await self.connection.execute(self._timeouts("SET LOCAL"))
+                for statement in self.file.statements:
+                    await self._execute(statement)
+                await self._finish()
+                # The commit checks deferred constraints, for which it may wait.
+                self.watch.begin()
+        else:
+            # What the statements that ran have SET stays, too.
+            if not self.progress.ran:
+                await self.connection.execute(self._timeouts("SET SESSION"))
+            for statement in self.file.statements[self.progress.ran :]:
+                await self._execute_alone(statement)
+                await self._require_lock()
+            await self._finish()
+
+    async def _execute(self, statement: Statement) -> None:
+        self.progress.running = statement
+        self.watch.begin()
+        await self.connection.execute(statement.text)
+        self.progress.ran += 1
+
+    async def _execute_alone(self, statement: Statement) -> None:
+        self.progress.running = statement
+        self.watch.begin()
+        default = str(self.lock_timeout_ms)
+        # What a file has SET itself stays.
+        is_default = self.file.directives.lock_timeout_ms is None and waits_harmlessly(statement)
+        unlimited = is_default and await self.connection.fetchval(_SWAP_LOCK_TIMEOUT, default, "0") is not None
+        index = concurrent_index(statement)
+        if index is not None and await drop_invalid(self.connection, index):
+            _log.emit(events.SQL_INVALID_INDEX, file=self.file.label, line=statement.line, index=index.name)
+        try:
+            await self._execute(statement)
+        except IN_THE_WAY:
+            if unlimited:
+                await self.connection.fetchval(_SWAP_LOCK_TIMEOUT, "0", default)
+            raise
+        if unlimited:
+            await self.connection.fetchval(_SWAP_LOCK_TIMEOUT, "0", default)
+
+    async def _finish(self) -> None:
+        self.progress.running = None
+        self.watch.begin()
+        await self._require_lock()
+        await record(self.connection, self.schema, self.file)
+
+    def _timeouts(self, verb: str) -> str:
+        directives = self.file.directives
+        lock_ms = self.lock_timeout_ms if directives.lock_timeout_ms is None else directives.lock_timeout_ms
+        sql = f"{verb} lock_timeout = {lock_ms}"
+        if directives.statement_timeout_ms is not None:
+            sql += f"; {verb} statement_timeout = {directives.statement_timeout_ms}"
+        return sql
+
+    async def _require_lock(self) -> None:
+        if await is_held(self.connection):
+            return
+        culprit = next((one for one in self.file.statements if _RELEASES.search(one.text)), self.progress.running)
+        place = f"{self.file.label}:{culprit.line}" if culprit else self.file.label
+        kept = "" if self.file.directives.transaction else f"; {self.progress.ran} of its statements are kept"
+        raise SupervisorError(
+            errors.SQL_LOCK_RELEASED,
+            f"{place}: the file released the migration lock that it runs under{kept}",
+            file=self.file.label,
+        )

@@ -1,0 +1,151 @@
+"""What the picture makes of the log's events."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from supervisor.logs import events, setup
+from supervisor.logs.setup import get_log
+from supervisor.status.facts import Facts
+from supervisor.status.incident import restart_reason
+from supervisor.status.observatory import Observatory, as_json
+from supervisor.status.recorder import Recorder
+from supervisor.status.ring import KEPT_LINES, LONGEST_BYTES, LineRing
+
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "status.schema.json").read_text(encoding="utf-8"))
+
+
+def told(*happened: tuple[Any, dict[str, Any]]) -> Facts:
+    facts = Facts(100.0)
+    for number, (event, fields) in enumerate(happened):
+        facts.take(event.name, 101.0 + number, fields)
+    return facts
+
+
+def test_a_phase_is_waiting_then_running_then_finished() -> None:
+    facts = told((events.BOOT_STARTED, {"database": "db", "phases": ["a", "b"]}))
+    assert [phase.state for phase in facts.phases.values()] == ["waiting", "waiting"]
+    facts.take(events.PHASE_STARTED.name, 102.0, {"phase": "a"})
+    assert facts.phases["a"].state == "running"
+    fields = {"phase": "a", "outcome": "changed", "summary": "did it", "duration_s": 1.5}
+    facts.take(events.PHASE_FINISHED.name, 103.5, fields)
+    assert (facts.phases["a"].state, facts.phases["a"].duration_s) == ("finished", 1.5)
+    facts.take(events.PHASE_STARTED.name, 103.5, {"phase": "b"})
+    facts.take(events.PHASE_FAILED.name, 104.0, {"phase": "b", "duration_s": 0.5})
+    assert (facts.phases["b"].state, facts.boot_result) == ("failed", "failed")
+
+
+@pytest.mark.parametrize(
+    ("why", "oom", "reason"),
+    [
+        ("ended with status 1", False, "exit"),
+        ("ended with signal SIGSEGV", False, "signal"),
+        ("ended with signal SIGKILL, killed by the kernel for want of memory", True, "out_of_memory"),
+        ("hangs: it did not answer 4 times in a row", False, "hang"),
+        ("uses 900 MB, more than the limit of 512 MB", False, "memory_limit"),
+        ("was not ready within 120 s", False, "not_ready"),
+        ("is reloaded", False, "reload"),
+    ],
+)
+def test_the_reason_of_a_restart_is_one_of_few(why: str, oom: bool, reason: str) -> None:
+    assert restart_reason(why, oom=oom) == reason
+
+
+def test_a_restart_is_counted_and_is_the_last_incident_with_its_remedy() -> None:
+    fields = {"process": "directus", "reason": "ended with status 1", "oom": False}
+    facts = told(
+        (events.PROCESS_STARTED, {"process": "directus", "pid": 7}),
+        (events.PROCESS_EXITED, {"process": "directus", "pid": 7, "exit_code": 1}),
+        (events.PROCESS_RESTARTING, fields),
+    )
+    assert facts.processes["directus"].restarts == {"exit": 1}
+    assert facts.exits == {("directus", "1"): 1}
+    assert facts.last_incident is not None
+    assert facts.last_incident.code == "process.exit"
+    assert facts.last_incident.remedy
+
+
+def test_a_reload_is_a_restart_and_no_incident() -> None:
+    facts = told(
+        (events.PROCESS_STARTED, {"process": "directus", "pid": 7}),
+        (events.STATE_CHANGED, {"state": "restarting", "reason": "directus is reloaded"}),
+    )
+    assert facts.processes["directus"].restarts == {"reload": 1}
+    assert facts.last_incident is None
+
+
+@pytest.mark.usefixtures("captured")
+def test_secrets_are_masked_in_the_picture_and_in_the_kept_lines() -> None:
+    recorder = Recorder()
+    setup.redactor.know(["open-sesame"])
+    setup.be_heard_by(recorder)
+    try:
+        get_log("process").emit(
+            events.PROCESS_RESTARTING, process="directus", reason="open-sesame", oom=False, delay_s=1
+        )
+        get_log("process").emit(events.STATE_CHANGED, before="ready", state="failed", reason="open-sesame")
+        get_log("boot").emit(events.BOOT_STARTED, database="open-sesame@x", phases=["open"])
+    finally:
+        setup.be_heard_by(None)
+    shown = as_json(Observatory(recorder, None).picture()) + "".join(line.text for line in recorder.lines.after(0))
+    assert "open-sesame" not in shown
+    assert shown.count("[redacted]") >= 5
+    assert recorder.misunderstood == 0
+
+
+@pytest.mark.usefixtures("captured")
+def test_the_log_is_counted_by_who_spoke_and_kept_below_a_bound() -> None:
+    recorder = Recorder()
+    setup.be_heard_by(recorder)
+    try:
+        for number in range(KEPT_LINES + 10):
+            get_log("x").emit(events.PROCESS_OUTPUT, process="directus", stream="stdout", message=f"é {number}")
+        get_log("x").emit(events.PROCESS_OUTPUT, process="directus", stream="stderr", message="y" * 300_000)
+        get_log("x").emit(events.SQL_NOTICE, file="f", message="n")
+    finally:
+        setup.be_heard_by(None)
+    assert recorder.streams["directus", "stdout"].lines == KEPT_LINES + 10
+    assert recorder.streams["directus", "stderr"].bytes > 300_000
+    assert recorder.streams["supervisor", "log"].lines == 1
+    lines = list(recorder.lines.after(0))
+    assert len(lines) == KEPT_LINES
+    assert max(len(line.text) for line in lines) <= LONGEST_BYTES
+    assert [line.number for line in recorder.lines.after(recorder.lines.last_number - 2)] == [
+        recorder.lines.last_number - 1,
+        recorder.lines.last_number,
+    ]
+
+
+def test_an_event_that_is_not_understood_stops_nobody() -> None:
+    recorder = Recorder()
+    recorder.happened(events.STATE_CHANGED.name, {"state": "no such state"})
+    assert recorder.misunderstood == 1
+
+
+def test_a_line_with_a_lower_number_than_the_kept_ones_is_gone() -> None:
+    ring = LineRing(2)
+    for text in ("a", "b", "c"):
+        ring.append("info", "", text)
+    assert [line.text for line in ring.after(0)] == ["b", "c"]
+    assert not list(ring.after(3))
+
+
+def test_the_picture_is_what_the_schema_says() -> None:
+    recorder = Recorder()
+    for event, fields in (
+        (events.BOOT_STARTED, {"database": "db", "phases": ["a"]}),
+        (events.PHASE_STARTED, {"phase": "a"}),
+        (events.SQL_APPLIED, {"phase": "a", "file": "f", "duration_s": 0.1}),
+        (events.SQL_PENDING, {"phase": "a", "file": "g", "extension": "e"}),
+        (events.PROCESS_STARTED, {"process": "directus", "pid": 1}),
+        (events.SUPERVISOR_FAILED, {"code": "c", "message": "m", "remedy": "r"}),
+    ):
+        recorder.happened(event.name, fields)
+    for document in (Observatory(Recorder(), None), Observatory(recorder, "1")):
+        jsonschema.validate(json.loads(as_json(document.picture())), SCHEMA)
+    assert recorder.misunderstood == 0
