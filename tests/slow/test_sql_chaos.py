@@ -110,6 +110,8 @@ def chaos(deployment: Deployment, own_cluster: PostgresCluster) -> Chaos:
     for index, name in enumerate(NAMES):
         deployment.sql("pre-schema" if index < PRE else "post-schema", name, STEP.format(name=name))
     deployment.sql("post-schema", INDEX, CONCURRENT)
+    # A server that was killed comes back on another port.
+    deployment.environ["SUPERVISOR_POSTGRES_TIMEOUT_S"] = "10"
     return Chaos(deployment, own_cluster)
 
 
