@@ -22,6 +22,7 @@ from benchmarks.watched import Command, MeasurementError, Watched
 
 _LOOP: Final = Path(__file__).parent / "bash_flow" / "loop.sh"
 _READY: Final = Path(__file__).parent / "programs" / "ready.sh"
+_GROUPS: Final = ("files", "check", "replicas")
 _FILE: Final = """\
 -- One small migration, as people write them.
 CREATE TABLE IF NOT EXISTS item_{number:04d} (id int PRIMARY KEY, name text NOT NULL, made timestamptz);
@@ -35,17 +36,21 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="exit 1 when a goal is missed")
     parser.add_argument("--files", type=int, default=1000, metavar="N", help="SQL files (1,000)")
     parser.add_argument("--replicas", type=int, default=10, metavar="N", help="replicas at once (10)")
+    parser.add_argument("--only", choices=_GROUPS, action="append", help="measure this group alone; repeatable")
     parser.add_argument("-n", type=int, default=3, metavar="N", help="runs per side (3); medians count")
     parser.add_argument("--program", type=Path, default=INSTALLED, help="the directus-supervisor to measure")
     options = parser.parse_args()
+    groups = options.only or _GROUPS
 
     print(f"load at the start: {proc.load()}", file=sys.stderr)
     with set_up_parts(options.program) as parts:
-        figures = [
-            *_measure_files(parts, options.files, options.n),
-            _measure_check(parts, options.files, options.n),
-            _measure_replicas(parts, options.replicas, options.n),
-        ]
+        figures: list[Figure] = []
+        if "files" in groups:
+            figures += _measure_files(parts, options.files, options.n)
+        if "check" in groups:
+            figures.append(_measure_check(parts, options.files, options.n))
+        if "replicas" in groups:
+            figures.append(_measure_replicas(parts, options.replicas, options.n))
     print_figures("SQL files", figures)
     return status_of(figures, check=options.check)
 
@@ -56,7 +61,7 @@ def _measure_files(parts: Parts, count: int, rounds: int) -> list[Figure]:
     for _ in range(rounds):
         ours, theirs = _many(parts.warm(), count), _many(parts.warm(), count)
         # What `migrate` needs without any file is no work on files: start, connection, the other phases.
-        nothing_s = _seconds(parts.warm().ours("migrate"))
+        nothing_s = _seconds(_many(parts.warm(), 0).ours("migrate"))
         loop = Command((str(_LOOP),), theirs.environ, theirs.folder)
         apply.append((_seconds(ours.ours("migrate")) - nothing_s, _seconds(loop)))
         skip.append((_seconds(ours.ours("migrate")) - nothing_s, _seconds(loop)))
@@ -126,7 +131,9 @@ def _many(deployment: Deployment, count: int) -> Deployment:
     for number in range(1, count + 1):
         path = folder / "pre-schema" / f"{number:04d}_item.sql"
         path.write_text(_FILE.format(number=number), encoding="utf-8")
-    return deployment.with_variables(SUPERVISOR_SQL_DIR=str(folder), SQL_DIR=str(folder))
+    # Without a snapshot: a thousand new tables would cost Directus' own diff more than all that is measured here.
+    nothing = str(deployment.folder / "nothing")
+    return deployment.with_variables(SUPERVISOR_SQL_DIR=str(folder), SQL_DIR=str(folder), SUPERVISOR_SNAPSHOT=nothing)
 
 
 def _seconds(command: Command) -> float:
