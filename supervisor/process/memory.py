@@ -7,6 +7,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Final
 
+from supervisor.process.process_table import processes
+
 _PAGE_BYTES: Final = os.sysconf("SC_PAGESIZE")
 _MEGABYTE: Final = 1024 * 1024
 
@@ -35,12 +37,6 @@ def resident_bytes(pid: int) -> int:
 
 def _children_by_parent() -> dict[int, list[int]]:
     children: dict[int, list[int]] = defaultdict(list)
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
-            except OSError:
-                continue
-            if len(fields) > 1:
-                children[int(fields[1])].append(int(entry.name))
+    for pid, parent, _ in processes():
+        children[parent].append(pid)
     return children

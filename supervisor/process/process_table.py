@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 def processes() -> Iterator[tuple[int, int, int]]:
     """Pid, parent's pid and process group of every process that can be seen, zombies included."""
+    for pid, fields in stat_fields():
+        yield pid, int(fields[1]), int(fields[2])
+
+
+def stat_fields() -> Iterator[tuple[int, list[bytes]]]:
+    """Pid of every process that can be seen, and the fields of its ``stat`` from the state on (``proc(5)``)."""
     try:
         names = os.listdir("/proc")  # noqa: PTH208 - pathlib costs more than all of this
     except OSError:
@@ -28,4 +34,4 @@ def processes() -> Iterator[tuple[int, int, int]]:
                 fields = file.read().rpartition(b")")[2].split()
         except OSError:
             continue
-        yield int(name), int(fields[1]), int(fields[2])
+        yield int(name), fields

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from supervisor.process.memory import resident_bytes
+from supervisor.process.process_table import stat_fields
+
 _PAGE_BYTES: Final = os.sysconf("SC_PAGESIZE")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
@@ -37,10 +40,8 @@ def usage_of(pids: Iterable[int]) -> Mapping[int, Usage]:
 
 def own_usage() -> Usage:
     """What this process alone uses."""
-    with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - as in the loop below
-        resident = int(file.read().split()[1]) * _PAGE_BYTES
     times = os.times()
-    return Usage(resident, times.user + times.system)
+    return Usage(resident_bytes(os.getpid()), times.user + times.system)
 
 
 def _with_descendants(pid: int, table: Mapping[int, Usage], below: Mapping[int, list[int]]) -> Usage:
@@ -54,14 +55,6 @@ def _with_descendants(pid: int, table: Mapping[int, Usage], below: Mapping[int, 
 
 
 def _processes() -> Iterable[tuple[int, int, Usage]]:
-    for name in os.listdir("/proc"):  # noqa: PTH208 - pathlib costs more than all of this
-        if not name.isdecimal():
-            continue
-        try:
-            with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
-                # The name of the program stands before, and may itself hold spaces and parentheses.
-                fields = file.read().rpartition(b")")[2].split()
-        except OSError:
-            continue
+    for pid, fields in stat_fields():
         cpu_s = sum(map(int, fields[11:15])) / _TICKS
-        yield int(name), int(fields[1]), Usage(int(fields[21]) * _PAGE_BYTES, cpu_s)
+        yield pid, int(fields[1]), Usage(int(fields[21]) * _PAGE_BYTES, cpu_s)

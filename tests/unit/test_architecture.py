@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lifecycle": set(),
     "phase": {"errors"},
     "process": FOUNDATION | {"lifecycle"},
-    "status": FOUNDATION | {"lifecycle"},
+    "status": FOUNDATION | {"lifecycle", "process"},
     "status_token": {"errors", "settings"},
     "notify": {"lifecycle"},
     "health": FOUNDATION | {"configuration", "directus", "lifecycle", "notify", "status", "status_token"},
