@@ -13,6 +13,12 @@ SHORTEST_SECRET: Final = 4
 
 # It begins with a literal, so that a long line without one is passed over fast. A password may hold an @ itself.
 _URL_PASSWORD: Final = re.compile(r'://(?P<user>[^\s/:@"]*):(?P<password>[^\s/"]+)@')
+_URL: Final = b"://"
+# Spelled the same by every JSON encoder.
+_PLAIN_RUN: Final = re.compile(r"[A-Za-z0-9 !#$%()*+,\-.:;=?@\[\]^_`{|}~]+")
+_SHORTEST_NEEDLE: Final = 3
+# So many searches cost what one regular expression does.
+_MOST_NEEDLES: Final = 24
 # A line of a multi-line secret (a PEM key) that is long enough to be one of its own.
 _SECRET_LINE: Final = 16
 
@@ -26,11 +32,14 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._pattern: re.Pattern[str] | None = None
+        self._needles: tuple[bytes, ...] = ()
+        self._needle_pattern: re.Pattern[bytes] | None = None
         self.know(secrets)
 
     def know(self, secrets: Iterable[str]) -> None:
         """Replace the set of known secrets; values shorter than four characters are passed over."""
         spellings: set[str] = set()
+        needles = {_URL}
         for secret in secrets:
             lines = [line.strip() for line in secret.splitlines()]
             parts = [line for line in lines if len(line) >= _SECRET_LINE and not line.startswith("-----")]
@@ -38,9 +47,26 @@ class Redactor:
                 if len(value) >= SHORTEST_SECRET:
                     once = _escaped(value)
                     # Twice: a message that is itself JSON, within our own line.
-                    spellings |= {value} | once | {twice for text in once for twice in _escaped(text)}
+                    all_spellings = {value} | once | {twice for text in once for twice in _escaped(text)}
+                    spellings |= all_spellings
+                    needles |= _needles_of(value, all_spellings)
         longest_first = sorted(spellings, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        # What holds another needle need not be looked for.
+        found = tuple(one for one in needles if not any(other != one and other in one for other in needles))
+        self._needles = found
+        many = len(found) > _MOST_NEEDLES
+        self._needle_pattern = re.compile(b"|".join(map(re.escape, found))) if many else None
+
+    def may_concern(self, data: bytes) -> bool:
+        """Whether rendered lines may hold anything to mask: a cheap look at many of them, which may be wrong with yes.
+
+        Args:
+            data: JSON or plain text in UTF-8.
+        """
+        if self._needle_pattern is not None:
+            return self._needle_pattern.search(data) is not None
+        return any(map(data.__contains__, self._needles))
 
     def concerns(self, text: str) -> bool:
         """Whether `text` holds anything to mask; one cheap look for the many lines that hold nothing."""
@@ -68,6 +94,15 @@ class Redactor:
             return value
         masked = self.text(str(value))
         return value if masked == str(value) else masked
+
+
+def _needles_of(value: str, spellings: set[str]) -> set[bytes]:
+    """What is in every spelling of a secret; the spellings themselves where that would be too short."""
+    runs: list[str] = _PLAIN_RUN.findall(value)
+    longest = max(runs, key=len, default="")
+    if len(longest) >= _SHORTEST_NEEDLE:
+        return {longest.encode()}
+    return {text.encode("utf-8", "backslashreplace") for text in spellings}
 
 
 def _escaped(text: str) -> set[str]:

@@ -112,7 +112,6 @@ def test_no_secret_is_in_a_written_line(secret: str) -> None:
             setup.get_log("directus").emit(events.PROCESS_OUTPUT, message=message, data={"nested": [f"-{secret}-"]})
         finally:
             setup.redactor.know([])
-            structlog.reset_defaults()
     record = captured.record
     assert record["data"] == {"nested": ["-[redacted]-"]}
     assert json.loads(record["message"]) == {"password": "[redacted]"}
