@@ -46,6 +46,12 @@ SIGNAL_RECEIVED = _event("signal.received", "info", "A `signal` came, and what f
 CONFIG_WARNING = _event("config.warning", "warning", "A setting is usable but unwise; `message` and `remedy` say why.")
 LIBRARY_LINE = _event("library.line", "warning", "A library (`logger`) had something to say: `message`.")
 
+LINES_DROPPED = _event(
+    "log.lines_dropped",
+    "warning",
+    "A stdout that nobody read for long could not take so many `lines`; there is room again.",
+)
+
 STATE_REPORT = _event(
     "state.report",
     "info",

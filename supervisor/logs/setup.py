@@ -18,7 +18,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-from supervisor.logs.events import LEVELS, LIBRARY_LINE, PROCESS_OUTPUT, Event
+from supervisor.logs.events import LEVELS, LIBRARY_LINE, LINES_DROPPED, PROCESS_OUTPUT, Event
 from supervisor.logs.redact import Redactor
 from supervisor.logs.render import Renderer, console_renderer, to_json
 from supervisor.logs.sink import LineSink
@@ -89,6 +89,7 @@ sink: Final = LineSink(1)
 # Numbers and order of the lines are one thing, also when a thread of a library has something to say.
 _lock: Final = threading.RLock()
 _seq = 0
+_told_dropped = 0
 _threshold = LEVELS["info"]
 _witnesses: tuple[Witness, ...] = ()
 # None for JSON, which costs nothing more than what the witnesses get.
@@ -180,7 +181,23 @@ def _write(process: str, stream: str | None, levels: Sequence[str], texts: Seque
 
 def close() -> None:
     """Write what is still queued; gives up on a stalled stream after a second, on a slow one after five."""
-    sink.flush(_STALLED_S, _LONGEST_FLUSH_S)
+    if sink.flush(_STALLED_S, _LONGEST_FLUSH_S) and _tell_dropped():
+        sink.flush(_STALLED_S)
+
+
+def _tell_dropped() -> bool:
+    """Say how many lines were not taken, if there are any of which that was not said."""
+    global _told_dropped  # noqa: PLW0603 - as in `set_up`
+    with _lock:
+        lines = sink.dropped_lines - _told_dropped
+        if lines <= 0 or sink.closed:
+            return False
+        _told_dropped += lines
+        get_log("supervisor").emit(LINES_DROPPED, lines=lines)
+    return True
+
+
+sink.on_room = _tell_dropped
 
 
 def _is_terminal() -> bool:

@@ -15,6 +15,7 @@ import select
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -41,6 +42,7 @@ class LineSink:
     Attributes:
         closed: whether nobody reads any more.
         dropped_lines: how many lines were not taken.
+        on_room: called, by the thread that writes, when there is room again after lines were not taken.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class LineSink:
         self._flushing = False
         self.closed = False
         self.dropped_lines = 0
+        self._missed = False
+        self.on_room: Callable[[], object] = lambda: None
 
     def write(self, data: bytes, lines: int = 1) -> bool:
         """Queue whole lines, their newlines included. Never blocks and never fails.
@@ -76,6 +80,7 @@ class LineSink:
         with self._changed:
             if self.closed or self._buffered_bytes + len(data) > self._hard_limit_bytes:
                 self.dropped_lines += lines
+                self._missed = True
                 return False
             self._lines.append(data)
             self._buffered_bytes += len(data)
@@ -133,8 +138,13 @@ class LineSink:
             with self._changed:
                 self._buffered_bytes -= sum(map(len, batch))
                 self._changed.notify_all()
+                missed = self._missed and not self.full and not self.closed
+                if missed:
+                    self._missed = False
                 if not self.full:
                     self._wake_waiters()
+            if missed:
+                self.on_room()
 
     def _take_batch(self) -> list[bytes]:
         batch: list[bytes] = []

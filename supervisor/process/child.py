@@ -21,7 +21,7 @@ import anyio
 from supervisor import errors
 from supervisor.errors import SupervisorError
 from supervisor.logs import events
-from supervisor.logs.setup import get_log, sink
+from supervisor.logs.setup import get_log, redactor, sink
 from supervisor.process.init import Init, is_zombie
 from supervisor.process.ipc import NodeChannel
 from supervisor.process.output import Batch, OutputReader
@@ -137,7 +137,7 @@ class Child:
             self._copies.append(asyncio.ensure_future(channel.receive(spec.on_message)))
 
     def _copy(self, stream: Stream, descriptor: int) -> None:
-        reader = OutputReader(descriptor, partial(self._spec.consume, stream, self.pid), sink, self._turn)
+        reader = OutputReader(descriptor, partial(self._spec.consume, stream, self.pid), sink, self._turn, redactor)
         self._copies.append(asyncio.ensure_future(reader.copy()))
 
     def send(self, message: object) -> None:

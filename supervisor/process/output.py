@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from supervisor.logs.redact import Redactor
 from supervisor.logs.sink import LineSink
 
 LONGEST_LINE_BYTES: Final = 256 * 1024
@@ -38,11 +39,13 @@ class LineSplitter:
     """Cuts a stream of bytes into lines; a line longer than the limit comes in marked parts.
 
     Args:
-        longest_bytes: the limit.
+        longest_bytes: the limit; a part may be shorter or longer where it would tear a secret.
+        redactor: knows the secrets that must be whole to be masked.
     """
 
-    def __init__(self, longest_bytes: int = LONGEST_LINE_BYTES) -> None:
+    def __init__(self, longest_bytes: int = LONGEST_LINE_BYTES, redactor: Redactor | None = None) -> None:
         self._longest_bytes = longest_bytes
+        self._redactor = redactor
         self._rest = b""
 
     def feed(self, data: bytes) -> list[Batch]:
@@ -54,15 +57,16 @@ class LineSplitter:
             batches = self._with_parts(lines)
         elif lines:
             batches = [Batch(lines)]
-        if len(self._rest) > self._longest_bytes:
-            *parts, self._rest = self._cut(self._rest)
+        reach = self._redactor.reach if self._redactor is not None else 0
+        if len(self._rest) > self._longest_bytes + reach:
+            *parts, self._rest = self._cut(self._rest, reach)
             batches += [Batch([part], partial=True) for part in parts]
         return batches
 
     def finish(self) -> list[Batch]:
         """What is left when the stream has ended: an unfinished line, or nothing."""
         rest, self._rest = self._rest, b""
-        return [Batch([rest], partial=True)] if rest else []
+        return [Batch([part], partial=True) for part in self._cut(rest)] if rest else []
 
     def _with_parts(self, lines: list[bytes]) -> list[Batch]:
         batches: list[Batch] = []
@@ -75,14 +79,17 @@ class LineSplitter:
             whole.append(last)
         return [*batches, Batch(whole)]
 
-    def _cut(self, line: bytes) -> list[bytes]:
+    def _cut(self, line: bytes, reach: int = 0) -> list[bytes]:
+        """Parts of a line, and what is left of it; a cut needs to see `reach` bytes more."""
         parts = []
         start = 0
-        while len(line) - start > self._longest_bytes:
+        while len(line) - start > self._longest_bytes + reach:
             end = _end_of_character(line, start, start + self._longest_bytes)
+            if self._redactor is not None:
+                end = self._redactor.end_of_part(line, start, end)
             parts.append(line[start:end])
             start = end
-        return [*parts, line[start:]]
+        return [*parts, line[start:]] if start < len(line) or not parts else parts
 
 
 def _end_of_character(line: bytes, start: int, end: int) -> int:
@@ -100,19 +107,25 @@ class OutputReader:
         descriptor: the reading end; made non-blocking, and closed at the end.
         consume: called with the lines, in order; with so few at a time that the event loop is not held for long.
         sink: while it is full nothing is read, so that the child blocks instead of a line being lost.
+        redactor: knows what must not be torn where a long line is cut.
         turn: held from a read until its last line is consumed; shared by the pipes of one child, it keeps the order
             in which they were read.
     """
 
     def __init__(
-        self, descriptor: int, consume: Callable[[Batch], None], sink: LineSink, turn: asyncio.Lock | None = None
+        self,
+        descriptor: int,
+        consume: Callable[[Batch], None],
+        sink: LineSink,
+        turn: asyncio.Lock | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         os.set_blocking(descriptor, False)
         self._descriptor = descriptor
         self._consume = consume
         self._sink = sink
         self._turn = turn or asyncio.Lock()
-        self._splitter = LineSplitter()
+        self._splitter = LineSplitter(redactor=redactor)
         self._read_batches: deque[Batch] = deque()
         self._readable = asyncio.Event()
 

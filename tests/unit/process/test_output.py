@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from supervisor.logs.redact import Redactor
 from supervisor.logs.sink import LineSink
 from supervisor.process.output import Batch, LineSplitter, OutputReader
 
@@ -87,6 +88,26 @@ def test_an_unfinished_last_line_is_marked() -> None:
 
 def test_empty_lines_are_lines() -> None:
     assert LineSplitter().feed(b"\n\n") == [Batch([b"", b""])]
+
+
+SECRETS = Redactor(["hunter-22", "päss/wört"])
+
+
+@given(
+    st.lists(st.sampled_from(["hunter-22", "päss/wört", "://u:pw@", "Bearer abc1234", "x", "€", "."]), max_size=40),
+    st.lists(st.integers(0, 400), max_size=5),
+    st.integers(16, 40),
+)
+def test_no_secret_is_torn_where_a_long_line_is_cut(words: list[str], cuts: list[int], longest: int) -> None:
+    data = "  ".join(words).encode()
+    whole, piecewise = LineSplitter(longest, SECRETS), LineSplitter(longest, SECRETS)
+    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    batches = [batch for start, end in pairwise(edges) for batch in piecewise.feed(data[start:end])]
+    lines = each(batches + piecewise.feed(b"\n") + piecewise.finish())
+    assert lines == each(whole.feed(data + b"\n"))
+    assert b"".join(line.data for line in lines) == data
+    shown = "".join(SECRETS.text(line.data.decode()) for line in lines)
+    assert shown == SECRETS.text(data.decode())
 
 
 @contextmanager
