@@ -356,6 +356,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, SignalInbox], int]]] = 
     "status": _console,
     "top": _console,
     "logs": _console,
+    "log-level": _console,
     "reload": _console,
     "exec": _exec,
     "version": _version,

@@ -29,6 +29,8 @@ def run(options: argparse.Namespace, environ: Mapping[str, str], cwd: Path) -> i
         return status(environ, cwd, as_json=options.json)
     if options.command == "top":
         return top(environ, cwd)
+    if options.command == "log-level":
+        return log_level(environ, cwd, level=options.level)
     if options.command == "reload":
         return reload(environ, cwd, timeout_s=options.timeout)
     return logs(
@@ -77,6 +79,20 @@ def logs(
             shown = json.dumps(record, ensure_ascii=False) if as_json else line_text(record, color=_color(environ))
             _write(shown + "\n")
         return ExitCode.STOPPED
+
+    return _with_client(environ, cwd, ask)
+
+
+def log_level(environ: Mapping[str, str], cwd: Path, *, level: str | None) -> int:
+    """Print from which level on lines are written, or set it until the end of the run."""
+
+    def ask(client: Client) -> int:
+        if level is None:
+            _write(client.status()["log"]["level"] + "\n")
+            return ExitCode.STOPPED
+        taken, message = client.control("/control/log-level", urlencode({"level": level}))
+        _write(message + "\n")
+        return ExitCode.STOPPED if taken else FAILED
 
     return _with_client(environ, cwd, ask)
 
