@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -133,10 +132,6 @@ def _with_client(environ: Mapping[str, str], cwd: Path, run: Callable[[Client], 
         _complain(f"{error.message}. {error.remedy}")
         return error.exit_code
     except KeyboardInterrupt:
-        return ExitCode.STOPPED
-    except BrokenPipeError:
-        # `logs | head`: whoever reads has enough. What is buffered must not be tried again at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.STOPPED
 
 
