@@ -27,6 +27,7 @@ bench: $(INSTALLED) ## Measure side by side with the bash flow, pm2-runtime and 
 	$(BIN)/python -m benchmarks.boot
 	$(BIN)/python -m benchmarks.sql
 	$(BIN)/python -m benchmarks.health
+	$(BIN)/python -m benchmarks.log_cost
 	$(BIN)/python benchmarks/exec_footprint.py
 
 check: $(INSTALLED) ## Format, lint, types, and generated documents

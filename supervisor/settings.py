@@ -176,7 +176,11 @@ class Settings:
         "`$XDG_RUNTIME_DIR` or the folder for temporary files, whichever can be written to.",
     )
     log_format: str = _setting(kinds.LOG_FORMAT, "auto", "`auto` is `console` on a terminal and `json` elsewhere.")
-    log_level: str = _setting(kinds.LOG_LEVEL, "info", "Lines below this level are left out.")
+    log_level: str = _setting(
+        kinds.LOG_LEVEL,
+        "info",
+        "Lines below this level are left out; components may have one of their own: `info,postgres=debug`.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 import orjson
-from structlog.contextvars import get_contextvars
 
 from supervisor.logs import setup
 from supervisor.logs.events import LEVELS
+from supervisor.logs.lean import structlog
 from supervisor.logs.render import to_json
 
 
@@ -43,7 +43,7 @@ class OutputLines:
             lines: as they were understood.
             partial: the last one goes on in the next one.
         """
-        threshold = setup.threshold()
+        threshold = setup.threshold(self._component)
         shown = [line for line in lines if LEVELS[line.level] >= threshold]
         if not shown:
             return
@@ -57,7 +57,7 @@ class OutputLines:
                     bodies[number] = _body(redactor.text(line.message), data)
         if partial and shown[-1] is lines[-1]:
             bodies[-1] = bodies[-1][:-1] + b',"partial":true}'
-        context = {**get_contextvars(), "process": self._process, "stream": stream}
+        context = {**structlog.contextvars.get_contextvars(), "process": self._process, "stream": stream}
         setup.write_lines(self._component, pid, context, [line.level for line in shown], bodies)
 
 

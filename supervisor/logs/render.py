@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import orjson
-import structlog
+
+from supervisor.logs.events import PROCESS_OUTPUT
 
 Record = Mapping[str, Any]
 Renderer = Callable[[Record], bytes]
 
+# Of little use to who reads line by line; the pid is, where it is another's.
+_FOR_MACHINES: Final = frozenset({"boot_id", "seq", "pid"})
+_LONGEST_INLINE: Final = 100
+_BARE_WORD: Final = re.compile(r"[^\s=\"\x00-\x1f\x7f]+")
 # As deep as orjson goes; whoever walks through deeper data may run out of stack.
 DEEPEST: Final = 254
 # Enums and dates as `json` has them with `default=str`, so that both write the same.
@@ -68,18 +74,58 @@ def _finite(value: object) -> object:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def to_logfmt(record: Record) -> bytes:
+    """One record as ``name=value`` pairs; what is no plain word is quoted as in JSON, and so are lists and objects."""
+    pairs = (f"{_logfmt_name(name)}={_logfmt_value(value)}" for name, value in record.items())
+    return " ".join(pairs).encode("utf-8", "backslashreplace")
+
+
+def _logfmt_name(name: str) -> str:
+    return "".join(letter if letter.isprintable() and letter not in ' ="' else "_" for letter in name)
+
+
+def _logfmt_value(value: object) -> str:
+    if isinstance(value, str):
+        return value if _BARE_WORD.fullmatch(value) else to_json(value).decode()
+    text = to_json(value).decode()
+    return to_json(text).decode() if isinstance(value, dict | list | tuple) else text
+
+
 def console_renderer(*, is_terminal: bool) -> Renderer:
-    """What makes lines for people, with colours on a terminal unless NO_COLOR forbids them."""
+    """What makes lines for people, with colours on a terminal unless NO_COLOR forbids them.
+
+    Text of several lines (an excerpt of a file, the last words of a process) stands under its line as it is.
+    """
     colors = is_terminal and not os.environ.get("NO_COLOR")
-    renderer = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=26, sort_keys=False)
+    from structlog.dev import ConsoleRenderer  # noqa: PLC0415 - only where somebody reads along
+
+    renderer = ConsoleRenderer(colors=colors, pad_event_to=26, sort_keys=False)
 
     def render(record: Record) -> bytes:
-        shown = dict(record)
-        shown.pop("boot_id", None)
+        shown = {name: value for name, value in record.items() if name not in _FOR_MACHINES}
+        if record.get("event") != PROCESS_OUTPUT.name and record.get("pid") != os.getpid():
+            shown["pid"] = record.get("pid")
         shown["timestamp"] = str(shown["timestamp"])[11:23]
         message = shown.pop("message", None)
         if message is not None:
             shown["event"] = f"{shown['event']:<26} {message}"
-        return str(renderer(None, str(record["level"]), shown)).encode("utf-8", "backslashreplace")
+        below = {name: shown.pop(name) for name in list(shown) if name != "exception" and _has_lines(shown[name])}
+        text = str(renderer(None, str(record["level"]), shown))
+        for name, value in below.items():
+            lines = value if isinstance(value, list | tuple) else str(value).splitlines()
+            text += f"\n    {name}:" + "".join(f"\n    | {line}" for line in lines)
+        return text.encode("utf-8", "backslashreplace")
 
     return render
+
+
+def _has_lines(value: object) -> bool:
+    """Whether a value is better read line by line."""
+    if isinstance(value, str):
+        return "\n" in value.strip()
+    return (
+        isinstance(value, list | tuple)
+        and len(value) > 1
+        and all(isinstance(item, str) for item in value)
+        and (sum(map(len, value)) > _LONGEST_INLINE)
+    )

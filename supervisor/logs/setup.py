@@ -6,22 +6,26 @@ import json
 import logging
 import os
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
-import structlog
-from structlog.typing import EventDict, WrappedLogger
 
 from supervisor.logs.events import LEVELS, LIBRARY_LINE, LINES_DROPPED, PROCESS_OUTPUT, Event
+from supervisor.logs.lean import structlog
+from supervisor.logs.levels import Levels, parse
 from supervisor.logs.redact import Redactor
-from supervisor.logs.render import Renderer, console_renderer, to_json
+from supervisor.logs.render import Renderer, console_renderer, to_json, to_logfmt
 from supervisor.logs.sink import LineSink
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, WrappedLogger
 
 _STALLED_S: Final = 1.0
 _LONGEST_FLUSH_S: Final = 5.0
@@ -42,10 +46,12 @@ class Log(structlog.BoundLoggerBase):
             level: replaces the entry's level, for lines whose level somebody else decided.
             fields: what this occurrence adds.
         """
+        if strict and (unknown := event.undeclared(name for name in fields if name != "exc_info")):
+            raise TypeError(f"{event.name} has no field {', '.join(unknown)} in the catalogue")
         severity = level or event.level
         for witness in _witnesses:
             witness.happened(event.name, {**structlog.contextvars.get_contextvars(), **fields})
-        if LEVELS[severity] >= _threshold:
+        if LEVELS[severity] >= _levels.threshold(self._context["component"]):
             with _lock:
                 self._proxy_to_logger(severity, event.name, **fields)
 
@@ -86,40 +92,59 @@ class Witness(Protocol):
 boot_id: Final = uuid.uuid4().hex[:12]
 redactor: Final = Redactor()
 sink: Final = LineSink(1)
+# Tests turn it on: a field that the catalogue does not know is an error then, and never in production.
+strict = False
 # Numbers and order of the lines are one thing, also when a thread of a library has something to say.
 _lock: Final = threading.RLock()
 _seq = 0
 _told_dropped = 0
-_threshold = LEVELS["info"]
+# The latest second, spelled out: that costs more than all the rest of a timestamp.
+_second = (0, "")
+_levels = Levels()
 _witnesses: tuple[Witness, ...] = ()
 # None for JSON, which costs nothing more than what the witnesses get.
 _render_text: Renderer | None = None
 
 
 def set_up(log_format: str, log_level: str) -> None:
-    """Make every logger write in `log_format` ("auto", "json" or "console") from `log_level` on."""
-    global _threshold, _render_text  # noqa: PLW0603 - read on every line, a module global is the cheapest place
-    _threshold = LEVELS[log_level]
+    """Make every logger write.
+
+    Args:
+        log_format: "json", "console", "logfmt", or "auto": console on a terminal and JSON elsewhere.
+        log_level: as :func:`supervisor.logs.levels.parse` reads it.
+    """
+    global _levels, _render_text  # noqa: PLW0603 - read on every line, a module global is the cheapest place
+    _levels = parse(log_level)
     is_terminal = _is_terminal()
-    console = log_format == "console" or (log_format == "auto" and is_terminal)
-    _render_text = console_renderer(is_terminal=is_terminal) if console else None
+    if log_format == "console" or (log_format == "auto" and is_terminal):
+        _render_text = console_renderer(is_terminal=is_terminal)
+    else:
+        _render_text = to_logfmt if log_format == "logfmt" else None
     _adopt_standard_logging()
 
 
 def level() -> str:
-    """The level from which on lines are written."""
-    return next(name for name, number in LEVELS.items() if number == _threshold)
+    """The level from which on lines are written, but for the components that have one of their own."""
+    return _levels.general
 
 
-def threshold() -> int:
-    """The number in `LEVELS` from which on lines are written."""
-    return _threshold
+def levels() -> dict[str, str]:
+    """The level of each component that has one of its own."""
+    return dict(_levels.of)
 
 
-def set_level(name: str) -> None:
-    """Write lines from this level on."""
-    global _threshold  # noqa: PLW0603 - as in `set_up`
-    _threshold = LEVELS[name]
+def threshold(component: str) -> int:
+    """The number in `LEVELS` from which on lines of a component are written."""
+    return _levels.threshold(component)
+
+
+def set_level(name: str, component: str | None = None) -> None:
+    """Write lines from this level on: those of one component, or all of them, whatever level each had.
+
+    Raises:
+        ValueError: there is no such level or component.
+    """
+    _levels.put(name, component)
 
 
 @contextmanager
@@ -208,7 +233,13 @@ def _is_terminal() -> bool:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    global _second  # noqa: PLW0603 - as in `set_up`
+    seconds, rest = divmod(time.time_ns(), 1_000_000_000)
+    known, text = _second
+    if known != seconds:
+        text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        _second = (seconds, text)
+    return f"{text}.{rest // 1_000_000:03}Z"
 
 
 def _head(stamp: str, level: str, event: str, component: str) -> dict[str, Any]:

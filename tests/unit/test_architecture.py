@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "concurrency": {"errors"},
     "logs": set(),
-    "kinds": set(),
+    "kinds": {"logs"},
     "pm2": set(),
     "yaml_file": {"errors"},
     "settings": {"errors", "kinds", "pm2", "yaml_file"},
