@@ -21,7 +21,7 @@ def parse(text: str | bytes, name: str = "001_a.sql") -> SqlFile:
 
 def refusal(text: str | bytes, name: str = "001_a.sql") -> SupervisorError:
     with pytest.raises(SupervisorError) as caught:
-        parse(text, name)
+        _ = parse(text, name).statements
     assert caught.value.failure is errors.SQL_INVALID_FILE
     return caught.value
 
