@@ -236,6 +236,8 @@ def _blocked(
 
 
 def _kept_of(file: SqlFile, progress: Progress) -> str:
+    if progress.committing:
+        return "whether it was committed is not known, and the next run sees by its record"
     if file.directives.transaction:
         return "nothing of it was kept"
     return f"it runs without a transaction, {progress.ran} of its {len(file.statements)} statements are kept"

@@ -153,8 +153,12 @@ def quote_identifier(name: str) -> str:
 
 
 def quote_literal(text: str) -> str:
-    """`text` as an SQL literal, whatever a session has set ``standard_conforming_strings`` to."""
-    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+    """`text` as an SQL literal that no setting of a session reads otherwise.
+
+    Such are ``standard_conforming_strings``, and ``client_encoding``, by which asyncpg does not go in a query's text.
+    """
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return "E'" + "".join(one if one.isascii() else f"\\U{ord(one):08x}" for one in escaped) + "'"
 
 
 def judge(error: BaseException, target: Target) -> Verdict:  # noqa: C901, PLR0911, PLR0912 - one case a line

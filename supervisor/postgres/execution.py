@@ -38,10 +38,12 @@ class Progress:
     Attributes:
         ran: how many statements of it have run; of a file without a transaction they are kept.
         running: the statement that runs; None before the first one and after the last one.
+        committing: whether its transaction is being committed.
     """
 
     ran: int = 0
     running: Statement | None = None
+    committing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,12 @@ class Execution:
         asyncpg's own transaction would take one for each of BEGIN, the timeouts, the look at the lock, the record and
         COMMIT.
         """
-        self.progress.ran = 0
+        self.progress.ran, self.progress.committing = 0, False
         try:
             await self._begin()
             for statement in self.file.statements:
                 await self._execute(statement)
+            self.progress.committing = True
             # The commit checks deferred constraints, for which it may wait.
             await self._record("COMMIT")
         except BaseException:

@@ -18,6 +18,8 @@ from supervisor.postgres.directives import Directives, read_directives
 from supervisor.postgres.splitter import Statement, UnterminatedError, split
 
 _NAME: Final = re.compile(r"(?P<number>[0-9]+)_.+\.sql", re.IGNORECASE)
+# What Python makes of the bytes of a file's name that are not UTF-8.
+_UNDECODED: Final = re.compile("[\ud800-\udfff]")
 _SUFFIX: Final = ".sql"
 _LONGEST_NUMBER: Final = 1000
 _TRANSACTION_CONTROL: Final = frozenset(
@@ -166,6 +168,12 @@ def parse_file(path: Path, data: bytes) -> SqlFile:
             errors.SQL_INVALID_FILE,
             f"{path} has no number: SQL files are called NNN_name.sql",
             remedy="Rename it with the next free number, or move it out of the folder.",
+        )
+    if _UNDECODED.search(path.name):
+        raise SupervisorError(
+            errors.SQL_INVALID_FILE,
+            f"the name of {path.parent}/{path.name!a} is not UTF-8, as the record of it must be",
+            remedy="Rename it.",
         )
     normalised = normalise_line_ends(data)
     text = _decode(path, normalised)
