@@ -43,6 +43,7 @@ LOST: Final = (
 )
 
 
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 # Without these the backend of a killed supervisor runs its statement to the end, and keeps the lock that long. Not in
 # the start-up message: poolers refuse what they do not know there.
 _KEEPALIVES: Final = (
@@ -110,11 +111,26 @@ async def connect(target: Target, timeout_s: float) -> Connection:
             server_settings=server_settings,
         )
         try:
+            _notice_dead_server(connection)
             await _set_up(connection)
         except BaseException:
             connection.terminate()
             raise
     return connection
+
+
+def _notice_dead_server(connection: Connection) -> None:
+    """Let the kernel ask whether the other side is there: a statement that waits sends nothing, and would for ever."""
+    # asyncpg has no option for it.
+    inner: Any = connection
+    tcp: socket.socket | None = inner._transport.get_extra_info("socket")
+    if tcp is None or tcp.family == socket.AF_UNIX:
+        return
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        # Each system has some of them.
+        if hasattr(socket, name):
+            tcp.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def reset_session(connection: Connection) -> tuple[str, ...]:
