@@ -343,3 +343,8 @@ BUG = _failure(
     "The supervisor met a condition that it does not understand.",
     "Report it with the traceback; the database is as the last finished phase left it.",
 )
+
+
+def as_failure(error: Exception) -> SupervisorError:
+    """An error as a failure of the catalogue: what is not one of them is a bug of ours."""
+    return error if isinstance(error, SupervisorError) else SupervisorError(BUG, f"{type(error).__name__}: {error}")
