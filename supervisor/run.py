@@ -84,6 +84,7 @@ class _Engine:
         self.lifecycle = Lifecycle(time.monotonic)
         self.lifecycle.on_move(_tell_move)
         self._signals = SignalActions(self.lifecycle, self._init, configuration.settings)
+        self._stable: asyncio.TimerHandle | None = None
         self.report = Report()
 
     async def run(self, *, launch: bool, once: bool) -> None:
@@ -135,7 +136,21 @@ class _Engine:
         self.report.phases = await run_phases(boot, self.lifecycle)
         if launch:
             refuse_taken_port(configuration.address)
+            self.lifecycle.on_move(self._judge_boot)
             await self._serve(once=once)
+        else:
+            self._reporter.good()
+
+    def _judge_boot(self, _before: State, state: State, _reason: str) -> None:
+        """A boot was good once Directus has been ready for as long as makes it stable, or was until it was to stop."""
+        if state is State.READY:
+            stable_s = self._configuration.settings.restart_stable_s
+            self._stable = asyncio.get_running_loop().call_later(stable_s, self._reporter.good)
+        elif self._stable is not None:
+            self._stable.cancel()
+            self._stable = None
+            if state is State.STOPPING:
+                self._reporter.good()
 
     async def _serve(self, *, once: bool) -> None:
         started = time.monotonic()

@@ -53,6 +53,7 @@ class Reporter:
         self._sql: SqlTree | None = None
         self._now: BootFacts | None = None
         self._last_good: BootFacts | None = None
+        self._kept_as_good = False
         self._told: Exception | None = None
 
     def booting(self, configuration: Configuration) -> None:
@@ -70,8 +71,9 @@ class Reporter:
 
     def good(self) -> None:
         """This boot is a good one; the next ones are compared with it."""
-        if self._folder is None or self._now is None:
+        if self._folder is None or self._now is None or self._kept_as_good:
             return
+        self._kept_as_good = True
         facts = replace(self._now, at=_stamp(datetime.now(UTC)))
         work = partial(keep_last, self._folder, facts)
         self._beside.do(f"The good boot could not be kept in {self._folder}", work)

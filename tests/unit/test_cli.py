@@ -20,6 +20,7 @@ COMMANDS = (
     "repair",
     "baseline",
     "history",
+    "incidents",
     "check",
     "config",
     "health",
