@@ -227,7 +227,7 @@ def test_a_line_that_calls_itself_less_than_an_error_explains_nothing(line: str,
 IOREDIS = """\
 [ioredis] Unhandled error event: Error: connect ECONNREFUSED 127.0.0.1:6379
     at TCPConnectWrap.afterConnect [as oncomplete] (node:net:1637:16)
-[ioredis] Unhandled error event: AggregateError [ECONNREFUSED]: 
+[ioredis] Unhandled error event: AggregateError [ECONNREFUSED]:
     at internalConnectMultiple (node:net:1134:18)
 (node:13) Warning: Setting the NODE_TLS_REJECT_UNAUTHORIZED environment variable to '0' is insecure."""
 
