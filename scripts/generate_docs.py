@@ -14,6 +14,7 @@ from pathlib import Path
 from supervisor.errors import CATALOGUE as FAILURES
 from supervisor.errors import ExitCode
 from supervisor.health.metrics import METRICS
+from supervisor.incidents.causes import CATALOGUE as INCIDENTS
 from supervisor.logs.events import CATALOGUE as EVENTS
 from supervisor.settings import CONFIG_VARIABLE, SPECS
 from supervisor.status.schema import schema
@@ -86,8 +87,8 @@ def failures() -> str:
     lines = [
         "# Failures and exit statuses",
         "",
-        "A failure ends the program with one line `supervisor.failed`, whose `code` is one of these. The runbook has a",
-        "section for each: [runbook.md](runbook.md).",
+        "A failure ends the program; its [incident](incidents.md) and the last line of the log, `supervisor.failed`, have one of",
+        "these as `code`. The runbook has a section for each: [runbook.md](runbook.md).",
         "",
         "| code | exit | meaning | remedy |",
         "| --- | --- | --- | --- |",
@@ -97,6 +98,16 @@ def failures() -> str:
         lines.append(
             f"| [`{failure.code}`](runbook.md#{anchor}) | {int(failure.exit_code)} | {failure.meaning} | {failure.remedy} |"
         )
+    lines += [
+        "",
+        "## Incidents that end nothing but a process",
+        "",
+        "| code | meaning | remedy |",
+        "| --- | --- | --- |",
+    ]
+    for entry in INCIDENTS.values():
+        anchor = entry.code.replace(".", "")
+        lines.append(f"| [`{entry.code}`](runbook.md#{anchor}) | {entry.meaning} | {entry.remedy} |")
     lines += [
         "",
         "## Exit statuses",

@@ -71,7 +71,9 @@ async def _run(step: Step, boot: Boot) -> Outcome:
             errors.STEP_FAILED,
             f"The step {step.name} ({step.where}) {ending}" + (f"; its last words: {words}" if words else ""),
             step=step.name,
+            process=step.name,
             last_lines=list(output.last_lines),
+            **(status.as_childs if status is not None else {}),
         )
     _log.emit(events.STEP_FINISHED, step=step.name, duration_s=round(time.monotonic() - started, 3))
     return Outcome("changed", f"{step.command[0]} succeeded")
