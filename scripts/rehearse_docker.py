@@ -1,0 +1,90 @@
+"""Stands in for `docker` where there is no engine: what the workflow asks for is done by podman, or by this checkout.
+
+REHEARSAL_ENGINE is `podman` (images and containers for real) or `checkout` (`docker run IMAGE ARGUMENTS` runs the
+supervisor of the working directory with the variables that `-e` names and no others). Nothing is ever sent to a
+registry: `podman` writes what is pushed into REHEARSAL_FOLDER, `checkout` records it alone. Each call is one line of
+JSON in REHEARSAL_FOLDER/calls.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+# Where the kernel has both kinds of control groups, the runtime of Debian 12 takes the empty newer one and fails.
+_WITHOUT_CGROUP2 = "test ! -d /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified 2>/dev/null; exec "
+_RUN_OPTIONS = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what one call of `docker` asks for; returns the status to exit with."""
+    folder = Path(os.environ["REHEARSAL_FOLDER"])
+    with (folder / "calls").open("a", encoding="utf-8") as calls:
+        calls.write(json.dumps(list(arguments)) + "\n")
+    command = arguments[0]
+    if command == "login":
+        return 0 if sys.stdin.read() else 1
+    if os.environ["REHEARSAL_ENGINE"] == "podman":
+        return _by_podman(folder, command, arguments[1:])
+    return _by_checkout(command, arguments[1:])
+
+
+def _by_podman(folder: Path, command: str, rest: Sequence[str]) -> int:
+    if command == "build":
+        base = os.environ.get("BASE_IMAGE")
+        options = ["--build-arg", f"BASE_IMAGE={base}"] if base else []
+        return _podman("build", *shlex.split(os.environ.get("REHEARSAL_BUILD_ARGS", "")), *options, *rest)
+    if command == "run":
+        return _podman("run", *_RUN_OPTIONS, *shlex.split(os.environ.get("REHEARSAL_RUN_ARGS", "")), *rest)
+    if command == "push":
+        return _podman("push", rest[-1], f"dir:{folder / rest[-1].replace('/', '_').replace(':', '_')}")
+    if command == "tag":
+        return _podman("tag", *rest)
+    print(f"docker {command} is not rehearsed", file=sys.stderr)
+    return 125
+
+
+def _podman(*arguments: str) -> int:
+    script = _WITHOUT_CGROUP2 + shlex.join(["podman", *arguments])
+    return subprocess.call(["unshare", "-m", "--propagation", "private", "sh", "-c", script])
+
+
+def _by_checkout(command: str, rest: Sequence[str]) -> int:
+    if command in ("build", "tag", "push"):
+        return 0
+    if command != "run":
+        print(f"docker {command} is not rehearsed", file=sys.stderr)
+        return 125
+    environ, image_at = _variables(rest)
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    extra = json.loads(os.environ.get("REHEARSAL_RUN_ENV", "{}"))
+    argv = [os.environ["REHEARSAL_PYTHON"], "-m", "supervisor", *rest[image_at + 1 :]]
+    return subprocess.call(argv, env={**kept, **extra, **environ})
+
+
+def _variables(rest: Sequence[str]) -> tuple[dict[str, str], int]:
+    """What `-e` hands in, and where the image's name stands."""
+    environ: dict[str, str] = {}
+    at = 0
+    while rest[at].startswith("-"):
+        option = rest[at]
+        if option == "--rm":
+            at += 1
+            continue
+        if option == "-e":
+            name, equals, value = rest[at + 1].partition("=")
+            if equals or name in os.environ:
+                environ[name] = value if equals else os.environ[name]
+        elif option != "--network":
+            raise SystemExit(f"docker run {option} is not rehearsed")
+        at += 2
+    return environ, at
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
