@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test slow bench check format docs lock clean
+.PHONY: help run test slow bench rehearse check format docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ bench: $(INSTALLED) ## Measure side by side with the bash flow, pm2-runtime and 
 	$(BIN)/python -m benchmarks.sql
 	$(BIN)/python -m benchmarks.health
 	$(BIN)/python benchmarks/exec_footprint.py
+
+rehearse: $(INSTALLED) ## Run the steps of the build workflow with podman on a real PostgreSQL; ARGS="--fault misplaced-sql"
+	scripts/with_containers $(BIN)/python -m scripts.rehearse_build $(ARGS)
 
 check: $(INSTALLED) ## Format, lint, types, and generated documents
 	$(BIN)/ruff format --check .

@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import anyio
@@ -65,7 +66,7 @@ def _drift(checkout: Path) -> None:
 
 
 def _failing_sql(checkout: Path) -> None:
-    path = checkout / "sql" / "post-schema" / "900_fails.sql"
+    path = checkout / "sql" / "pre-schema" / "900_fails.sql"
     path.write_text("SELECT 1 / 0;\n", encoding="utf-8")
 
 
@@ -95,12 +96,12 @@ def copy_checkout(folder: Path) -> Path:
     return checkout
 
 
-def write_stand_ins(folder: Path) -> Path:
-    """A folder with `docker` and `curl`, to be the first of PATH."""
+def write_stand_ins(folder: Path, others: Mapping[str, str]) -> Path:
+    """A folder with `docker`, `curl` and other scripts, to be the first of PATH."""
     programs = folder / "programs"
     programs.mkdir()
     docker = f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("rehearse_docker.py")}" "$@"\n'
-    for name, text in (("docker", docker), ("curl", _CURL)):
+    for name, text in {"docker": docker, "curl": _CURL, **others}.items():
         path = programs / name
         path.write_text(text, encoding="utf-8")
         path.chmod(path.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
@@ -114,8 +115,7 @@ def rehearse(
     environ: Mapping[str, str],
     tell: Callable[[Step], None] = lambda _step: None,
     *,
-    event: str = "push",
-    ref: str = "refs/heads/main",
+    programs: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Step]:
     """Run the job of the workflow in a checkout.
 
@@ -125,13 +125,12 @@ def rehearse(
         database: the `DB_*` variables of the database that stands in for the service.
         environ: further variables for the stand-ins, such as `REHEARSAL_ENGINE`.
         tell: is told each step.
-        event: what started the workflow.
-        ref: the branch.
+        programs: further stand-ins, scripts by the name of the program.
     """
     facts = {
-        "GITHUB_EVENT_NAME": event,
-        "GITHUB_REF": ref,
-        "GITHUB_REF_NAME": ref.rpartition("/")[2],
+        "GITHUB_EVENT_NAME": "push",
+        "GITHUB_REF": "refs/heads/main",
+        "GITHUB_REF_NAME": "main",
         "GITHUB_REPOSITORY": "Owner/Deployment",
         "GITHUB_SERVER_URL": "https://git.example.com",
         "GITHUB_SHA": "0123456789abcdef0123456789abcdef01234567",
@@ -142,7 +141,8 @@ def rehearse(
         "vars": {},
         "secrets": {"PORTAINER_WEBHOOK": WEBHOOK},
     }
-    path = os.pathsep.join([str(write_stand_ins(folder)), str(Path(sys.executable).parent), os.environ["PATH"]])
+    stand_ins = write_stand_ins(folder, programs)
+    path = os.pathsep.join([str(stand_ins), str(Path(sys.executable).parent), os.environ["PATH"]])
     runner = {name: value for name, value in os.environ.items() if not name.startswith(("DB_", "SUPERVISOR_"))}
     return run_job(
         read_job(checkout / WORKFLOW, JOB),

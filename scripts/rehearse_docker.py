@@ -16,8 +16,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# Where the kernel has both kinds of control groups, the runtime of Debian 12 takes the empty newer one and fails.
-_WITHOUT_CGROUP2 = "test ! -d /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified 2>/dev/null; exec "
 _RUN_OPTIONS = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096")
 
 
@@ -50,8 +48,7 @@ def _by_podman(folder: Path, command: str, rest: Sequence[str]) -> int:
 
 
 def _podman(*arguments: str) -> int:
-    script = _WITHOUT_CGROUP2 + shlex.join(["podman", *arguments])
-    return subprocess.call(["unshare", "-m", "--propagation", "private", "sh", "-c", script])
+    return subprocess.call(["podman", *arguments])
 
 
 def _by_checkout(command: str, rest: Sequence[str]) -> int:
