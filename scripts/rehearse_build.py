@@ -192,7 +192,36 @@ def _checkout_environ(folder: Path) -> dict[str, str]:
         "EXTENSIONS_PATH": str(folder / "extensions"),
         "STORAGE_LOCAL_ROOT": str(folder / "uploads"),
     }
-    return {"REHEARSAL_RUN_ENV": json.dumps(settings), "REHEARSAL_PYTHON": sys.executable}
+    return {
+        "REHEARSAL_ENGINE": "checkout",
+        "REHEARSAL_RUN_ENV": json.dumps(settings),
+        "REHEARSAL_PYTHON": sys.executable,
+    }
+
+
+def _podman_environ(folder: Path, base_image: str | None) -> dict[str, str]:
+    """Podman with the storage, the base and the way to the registries that the tests of the image have."""
+    from tests.image.podman import LIMITS, Podman  # noqa: PLC0415 - for this engine alone
+    from tests.image.registries import build_secrets  # noqa: PLC0415
+    from tests.image.stand_in import ensure_stand_in  # noqa: PLC0415
+
+    podman = Podman()
+    base = base_image or ensure_stand_in(podman)
+    (folder / "pushed").mkdir()
+    given = {
+        "podman": podman.argv(),
+        # The Docker format is the one that has a HEALTHCHECK.
+        "build": [
+            "--format=docker",
+            "--network=host",
+            *LIMITS,
+            *build_secrets(folder),
+            f"--build-arg=BASE_IMAGE={base}",
+        ],
+        # The server that stands in for the service has no TimescaleDB.
+        "run": [*LIMITS, "--env=SUPERVISOR_OPTIONAL_EXTENSIONS=timescaledb"],
+    }
+    return {"REHEARSAL_ENGINE": "podman", "REHEARSAL_PODMAN": json.dumps(given)}
 
 
 async def _start(cluster: PostgresCluster) -> Mapping[str, str]:
@@ -206,14 +235,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", choices=("podman", "checkout"), default="podman")
     parser.add_argument("--fault", choices=FAULTS, help="a mistake to put in; default: none")
-    parser.add_argument("--base-image", metavar="IMAGE", help="for `podman build`; default: the Dockerfile's")
-    parser.add_argument("--build-args", default="", metavar="ARGS", help="further options for `podman build`")
-    parser.add_argument(
-        "--run-args",
-        default="-e SUPERVISOR_OPTIONAL_EXTENSIONS=timescaledb",
-        metavar="ARGS",
-        help="further options for `podman run` (default: %(default)s, since the server has none)",
-    )
+    parser.add_argument("--base-image", metavar="IMAGE", help="build on this, pulled, in place of the stand-in")
     options = parser.parse_args()
     fault = FAULTS[options.fault] if options.fault else None
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as temporary:
@@ -221,15 +243,10 @@ def main() -> int:
         checkout = copy_checkout(folder)
         if fault is not None:
             fault.make(checkout)
-        environ = {
-            "REHEARSAL_ENGINE": options.engine,
-            "REHEARSAL_BUILD_ARGS": options.build_args,
-            "REHEARSAL_RUN_ARGS": options.run_args,
-        }
-        if options.base_image:
-            environ["BASE_IMAGE"] = options.base_image
-        if options.engine == "checkout":
-            environ |= _checkout_environ(folder)
+        if options.engine == "podman":
+            environ = _podman_environ(folder, options.base_image)
+        else:
+            environ = _checkout_environ(folder)
         cluster = PostgresCluster(durable=False)
         try:
             database = anyio.run(_start, cluster)
@@ -237,8 +254,9 @@ def main() -> int:
         finally:
             anyio.run(cluster.remove)
         wrong = verdict(steps, fault)
-        for pushed in sorted(folder.glob("*_*")):
-            print(f"pushed    {pushed.name}")
+        for pushed in sorted((folder / "pushed").glob("*")):
+            size_mb = sum(file.stat().st_size for file in pushed.iterdir()) / 1e6
+            print(f"pushed    {pushed.name}, {size_mb:.0f} MB")
     print(f"the gate failed: {wrong}" if wrong else "the gate did as it should")
     return 1 if wrong else 0
 

@@ -2,21 +2,19 @@
 
 REHEARSAL_ENGINE is `podman` (images and containers for real) or `checkout` (`docker run IMAGE ARGUMENTS` runs the
 supervisor of the working directory with the variables that `-e` names and no others). Nothing is ever sent to a
-registry: `podman` writes what is pushed into REHEARSAL_FOLDER, `checkout` records it alone. Each call is one line of
-JSON in REHEARSAL_FOLDER/calls.
+registry: `podman` writes what is pushed into REHEARSAL_FOLDER/pushed, `checkout` records it alone. Each call is one
+line of JSON in REHEARSAL_FOLDER/calls. REHEARSAL_PODMAN is the command line of podman, and further options of its
+`build` and `run`, as JSON.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-_RUN_OPTIONS = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,22 +31,18 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _by_podman(folder: Path, command: str, rest: Sequence[str]) -> int:
-    if command == "build":
-        base = os.environ.get("BASE_IMAGE")
-        options = ["--build-arg", f"BASE_IMAGE={base}"] if base else []
-        return _podman("build", *shlex.split(os.environ.get("REHEARSAL_BUILD_ARGS", "")), *options, *rest)
-    if command == "run":
-        return _podman("run", *_RUN_OPTIONS, *shlex.split(os.environ.get("REHEARSAL_RUN_ARGS", "")), *rest)
-    if command == "push":
-        return _podman("push", rest[-1], f"dir:{folder / rest[-1].replace('/', '_').replace(':', '_')}")
-    if command == "tag":
-        return _podman("tag", *rest)
-    print(f"docker {command} is not rehearsed", file=sys.stderr)
-    return 125
-
-
-def _podman(*arguments: str) -> int:
-    return subprocess.call(["podman", *arguments])
+    given: dict[str, list[str]] = json.loads(os.environ["REHEARSAL_PODMAN"])
+    if command in ("build", "run"):
+        words = [command, *given[command], *rest]
+    elif command == "push":
+        name = rest[-1].replace("/", "_").replace(":", "_")
+        words = ["push", rest[-1], f"dir:{folder / 'pushed' / name}"]
+    elif command == "tag":
+        words = ["tag", *rest]
+    else:
+        print(f"docker {command} is not rehearsed", file=sys.stderr)
+        return 125
+    return subprocess.call([*given["podman"], *words])
 
 
 def _by_checkout(command: str, rest: Sequence[str]) -> int:
