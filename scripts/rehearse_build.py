@@ -33,6 +33,8 @@ PROJECT: Final = Path(__file__).parents[1]
 WORKFLOW: Final = Path(".gitea/workflows/build.yml")
 JOB: Final = "image"
 PUSH: Final = "Push"
+IMAGE: Final = "git.example.com/owner/deployment"
+COMMIT: Final = "0123456789abcdef0123456789abcdef01234567"
 WEBHOOK: Final = "https://portainer.invalid/api/webhooks/rehearsal"
 _CURL: Final = '#!/bin/sh\nprintf "%s\\n" "$*" >> "$REHEARSAL_FOLDER/webhook"\n'
 
@@ -133,7 +135,7 @@ def rehearse(
         "GITHUB_REF_NAME": "main",
         "GITHUB_REPOSITORY": "Owner/Deployment",
         "GITHUB_SERVER_URL": "https://git.example.com",
-        "GITHUB_SHA": "0123456789abcdef0123456789abcdef01234567",
+        "GITHUB_SHA": COMMIT,
         "GITHUB_ACTOR": "somebody",
     }
     contexts = {
@@ -224,6 +226,13 @@ def _podman_environ(folder: Path, base_image: str | None) -> dict[str, str]:
     return {"REHEARSAL_ENGINE": "podman", "REHEARSAL_PODMAN": json.dumps(given)}
 
 
+def _forget_image(environ: Mapping[str, str]) -> None:
+    """Take the names away; the layers stay for the next build."""
+    podman: list[str] = json.loads(environ["REHEARSAL_PODMAN"])["podman"]
+    for tag in (COMMIT, "main"):
+        subprocess.run([*podman, "untag", f"{IMAGE}:{tag}"], stderr=subprocess.DEVNULL, check=False)
+
+
 async def _start(cluster: PostgresCluster) -> Mapping[str, str]:
     await cluster.start()
     await cluster.create_database("directus")
@@ -253,6 +262,8 @@ def main() -> int:
             steps = rehearse(folder, checkout, database, environ, _tell)
         finally:
             anyio.run(cluster.remove)
+            if options.engine == "podman":
+                _forget_image(environ)
         wrong = verdict(steps, fault)
         for pushed in sorted((folder / "pushed").glob("*")):
             size_mb = sum(file.stat().st_size for file in pushed.iterdir()) / 1e6

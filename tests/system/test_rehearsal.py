@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from scripts.rehearse_build import FAULTS, WEBHOOK, copy_checkout, rehearse, verdict
+from scripts.rehearse_build import COMMIT, FAULTS, IMAGE, WEBHOOK, copy_checkout, rehearse, verdict
 from scripts.rehearse_workflow import Step
 from tests.harness import Deployment
 
@@ -61,10 +61,8 @@ def failure_of(steps: list[Step]) -> str:
 def test_a_good_state_is_pushed_under_both_tags_and_announced(migrated_rally: Deployment, tmp_path: Path) -> None:
     steps = rehearsal(tmp_path, migrated_rally)
     assert verdict(steps, None) is None, steps
-    image = "git.example.com/owner/deployment"
-    commit = "0123456789abcdef0123456789abcdef01234567"
     pushed = [call[1:] for call in docker_calls(tmp_path) if call[0] == "push"]
-    assert pushed == [[f"{image}:{commit}"], [f"{image}:main"]]
+    assert pushed == [[f"{IMAGE}:{COMMIT}"], [f"{IMAGE}:main"]]
     assert (tmp_path / "webhook").read_text().split()[-1] == WEBHOOK
 
 
