@@ -88,10 +88,13 @@ def make_parser() -> argparse.ArgumentParser:
     run = command("run", "Boot, then keep Directus running until a signal.", "docker run IMAGE run")
     run.add_argument("--once", action="store_true", help="end with status 0 as soon as Directus has been ready")
 
-    command(
+    migrate = command(
         "migrate",
         "Run the phases, then exit: the CI gate and the init container.",
         "docker run --rm -e DB_HOST=… IMAGE migrate && echo 'the database is up to date'",
+    )
+    migrate.add_argument(
+        "--expect-unchanged", action="store_true", help="exit 1 when a phase had something to change (CI: a second run)"
     )
 
     dev = command(
@@ -216,11 +219,11 @@ def _run(options: argparse.Namespace, inbox: SignalInbox) -> int:
     return _engine(inbox, command="run", launch=True, once=options.once)
 
 
-def _migrate(_options: argparse.Namespace, inbox: SignalInbox) -> int:
-    return _engine(inbox, command="migrate", launch=False, once=False)
+def _migrate(options: argparse.Namespace, inbox: SignalInbox) -> int:
+    return _engine(inbox, command="migrate", launch=False, once=False, unchanged=options.expect_unchanged)
 
 
-def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool) -> int:
+def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool, unchanged: bool = False) -> int:
     started = time.monotonic()
     from supervisor.logs import events  # noqa: PLC0415
     from supervisor.logs.setup import close, get_log, set_up  # noqa: PLC0415
@@ -248,6 +251,8 @@ def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool) -> in
             exit_code = _BY_SIGNAL + report.stopped_by
         elif report.ended_with is not None:
             exit_code = report.ended_with.shell_code
+        elif unchanged:
+            _expect_unchanged(report)
         log.emit(events.SUPERVISOR_STOPPED, exit_code=exit_code, uptime_s=round(time.monotonic() - started, 3))
         if once:
             _print_summary(report)
@@ -285,6 +290,12 @@ def _run_engine(inbox: SignalInbox, reporter: Reporter, *, launch: bool, once: b
         return await run_supervisor(configuration, inbox, reporter, launch=launch, once=once)
 
     return anyio.run(run)
+
+
+def _expect_unchanged(report: Report) -> None:
+    from supervisor.report import expect_unchanged  # noqa: PLC0415
+
+    expect_unchanged(report)
 
 
 def _print_summary(report: Report) -> None:

@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     """What the process ends with; orchestrators and CI gates rely on these numbers."""
 
     STOPPED = 0
+    UNEXPECTED_CHANGE = 1
     CHECKSUM_MISMATCH = 2
     SQL_FAILED = 3
     DUPLICATE_NUMBER = 4
@@ -285,6 +286,13 @@ STEP_FAILED = _failure(
     ExitCode.DIRECTUS_FAILED,
     "A one-shot step of supervisor.yaml failed.",
     "Read its own lines just above this one; the next boot runs it again.",
+)
+MIGRATE_CHANGED = _failure(
+    "migrate.changed",
+    ExitCode.UNEXPECTED_CHANGE,
+    "`migrate --expect-unchanged` changed something: a phase does not settle, or the database was not up to date.",
+    "See what the phases named in the message logged; what changes at each run is mostly a snapshot that Directus "
+    "cannot reproduce, or a file that writes what another one takes back.",
 )
 
 # Supervision

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Final
 
 import anyio
 
@@ -19,6 +20,12 @@ from supervisor.process.last_words import last_words
 from supervisor.programs import Step
 
 _log = get_log("step")
+_PREFIX: Final = "step:"
+
+
+def is_step(phase: str) -> bool:
+    """Whether this is the name of a step among the phases."""
+    return phase.startswith(_PREFIX)
 
 
 def with_steps(phases: Sequence[Phase], steps: Sequence[Step]) -> tuple[Phase, ...]:
@@ -42,7 +49,7 @@ def _as_phase(step: Step, phase: Phase) -> Phase:
         async with boot.lock.guarding(f"the step {step.name}"):
             return await _run(step, boot)
 
-    return Phase(f"step:{step.name}", run, locked=phase.locked)
+    return Phase(f"{_PREFIX}{step.name}", run, locked=phase.locked)
 
 
 async def _run(step: Step, boot: Boot) -> Outcome:

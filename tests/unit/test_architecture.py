@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "state_report": {"process"},
     "signal_actions": FOUNDATION | {"lifecycle", "process", "state_report"},
     "run": ENGINE | {"boot", "health", "incidents", "preflight", "services", "signal_actions"},
-    "report": {"run"},
+    "report": {"errors", "run", "steps"},
     "commands": FOUNDATION | {"configuration", "directus", "incidents", "postgres"},
     "check": {"errors", "settings", "yaml_file", "directus", "postgres"},
     "show_config": FOUNDATION | {"configuration", "directus", "programs"},
