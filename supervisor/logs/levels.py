@@ -15,6 +15,7 @@ COMPONENTS: Final = (
     "config",
     "directus",
     "health",
+    "incident",
     "init",
     "library",
     "lock",

@@ -129,8 +129,8 @@ def test_nothing_that_the_status_page_gets_shows_a_secret() -> None:
         log.emit(events.SQL_PENDING, phase="a", file=PLANTED, extension=PLANTED)
         log.emit(events.POSTGRES_WAITING, phase="a", attempt=1, cause=PLANTED, next_delay_s=1)
         log.emit(events.STATE_CHANGED, before="starting", state="failed", reason=PLANTED)
-        log.emit(events.PROCESS_RESTARTING, process="directus", reason=PLANTED, oom=False)
-        log.emit(events.SUPERVISOR_FAILED, code="c", message=PLANTED, remedy=PLANTED, exit_code=5, last_lines=[PLANTED])
+        log.emit(events.PROCESS_RESTARTING, process="directus", reason=PLANTED, cause="exit", oom=False)
+        log.emit(events.INCIDENT, code="c", message=PLANTED, remedy=PLANTED, runbook=PLANTED, last_lines=[PLANTED])
         OutputLog("directus", "directus").consume("stdout", 7, Batch([PLANTED.replace("\n", " ").encode()]))
     assert recorder.misunderstood == 0
     assert_clean(as_json(Observatory(recorder, "11").picture()))
