@@ -14,6 +14,7 @@ from supervisor import __version__
 from supervisor.commands.grammar import RECORD_COMMANDS, add_record_commands
 from supervisor.console.arguments import add_commands
 from supervisor.errors import BUG, ExitCode, SupervisorError
+from supervisor.explain.arguments import add_explain
 
 if TYPE_CHECKING:
     from supervisor.process.signals import SignalInbox
@@ -35,6 +36,7 @@ examples:
   directus-supervisor config              show the effective settings and where each comes from
   directus-supervisor health --ready      ask the health port; exit 0 or 1 (HEALTHCHECK)
   directus-supervisor status              what the running supervisor does; also: top, logs --follow, reload
+  directus-supervisor explain FILE        tell from a log what happened, why, and what to do
   directus-supervisor exec -- CMD ARG …   run any other command with an init: signals, orphans, exit status
 
 Settings are environment variables (SUPERVISOR_*, and Directus' own DB_*) or keys of supervisor.yaml.
@@ -152,6 +154,7 @@ def make_parser() -> argparse.ArgumentParser:
     health.add_argument("--timeout", type=_seconds, default=5.0, metavar="S", help="seconds to wait (default 5)")
 
     add_commands(command)
+    add_explain(command)
 
     execute = command(
         "exec",
@@ -329,6 +332,14 @@ def _console(options: argparse.Namespace, _inbox: SignalInbox) -> int:
     return run(options, os.environ, Path.cwd())
 
 
+def _explain(options: argparse.Namespace, _inbox: SignalInbox) -> int:
+    from supervisor.explain.command import run_explain  # noqa: PLC0415
+
+    return run_explain(
+        os.environ, options.files, as_json=options.json, since=options.since, boot=options.boot, last=options.last
+    )
+
+
 def _exec(options: argparse.Namespace, _inbox: SignalInbox) -> int:
     from supervisor.process.inherited import InheritedSignals  # noqa: PLC0415
     from supervisor.process.transparent import run_transparently  # noqa: PLC0415
@@ -357,6 +368,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, SignalInbox], int]]] = 
     "top": _console,
     "logs": _console,
     "reload": _console,
+    "explain": _explain,
     "exec": _exec,
     "version": _version,
 }
