@@ -52,7 +52,9 @@ class _Boot:
             yield self._line("state.changed", before="starting", state="migrating", reason="the phases run")
             yield self._line("boot.started", database="directus@db:5432/directus", phases=list(_PHASES))
             for phase in _PHASES:
-                yield self._line("phase.finished", phase=phase, outcome="unchanged", summary="as it was", duration_s=0.1)
+                yield self._line(
+                    "phase.finished", phase=phase, outcome="unchanged", summary="as it was", duration_s=0.1
+                )
             yield self._line("boot.finished", duration_s=0.5)
             yield self._line("state.changed", before="migrating", state="launching", reason="directus is starting")
             for life in range(3):

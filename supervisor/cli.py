@@ -16,7 +16,7 @@ from supervisor import __version__
 from supervisor.commands.grammar import RECORD_COMMANDS, add_record_commands
 from supervisor.console.arguments import add_commands
 from supervisor.errors import BUG, ExitCode, SupervisorError
-from supervisor.explain.arguments import add_explain
+from supervisor.explain.arguments import add_explain, explain
 
 if TYPE_CHECKING:
     from supervisor.process.signals import SignalInbox
@@ -356,14 +356,6 @@ def _console(options: argparse.Namespace, _inbox: SignalInbox) -> int:
     return run(options, os.environ, Path.cwd())
 
 
-def _explain(options: argparse.Namespace, _inbox: SignalInbox) -> int:
-    from supervisor.explain.command import run_explain  # noqa: PLC0415
-
-    return run_explain(
-        os.environ, options.files, as_json=options.json, since=options.since, boot=options.boot, last=options.last
-    )
-
-
 def _exec(options: argparse.Namespace, _inbox: SignalInbox) -> int:
     from supervisor.process.inherited import InheritedSignals  # noqa: PLC0415
     from supervisor.process.transparent import run_transparently  # noqa: PLC0415
@@ -393,7 +385,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, SignalInbox], int]]] = 
     "logs": _console,
     "log-level": _console,
     "reload": _console,
-    "explain": _explain,
+    "explain": lambda options, _inbox: explain(options),
     "exec": _exec,
     "version": _version,
 }

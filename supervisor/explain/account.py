@@ -92,8 +92,8 @@ class BootAccount:
     """One boot.
 
     Attributes:
-        outcome: ``ready`` at the last line, ``stopped`` as asked, ``failed``, ``vanished`` (another boot follows, and no
-            line tells of an end), ``unfinished`` (the log ends before it was ready).
+        outcome: ``ready`` at the last line, ``stopped`` as asked, ``failed``, ``vanished`` (another boot follows, and
+            no line tells of an end), ``unfinished`` (the log ends before it was ready).
         state: of the lifecycle, at the last line.
         missing_at_the_beginning: lines before the first one in the log.
         earlier: what `--since` has left out.

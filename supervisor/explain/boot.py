@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -22,6 +22,7 @@ _LONGEST_MESSAGE: Final = 2000
 _KEPT_LINES: Final = 12
 # An incident and the restart that follows from it are told at the same moment.
 _SAME_MOMENT_S: Final = 10.0
+_PHASE_ENDS: Final = frozenset({events.PHASE_FINISHED.name, events.PHASE_FAILED.name})
 
 
 @dataclass(slots=True)
@@ -121,13 +122,14 @@ class Boot:
         self.earlier = 0
         self.strange = 0
         self._since_s = since_s
+        self._guessed: set[str] = set()
 
     def take(self, record: Record) -> None:
         """Learn of one event."""
         at_s = record.at_s if record.at_s is not None else self.last_s
         self.first_s, self.last_s = min(self.first_s, at_s), max(self.last_s, at_s)
         fields = record.fields
-        self._follow_phase(at_s, fields)
+        self._follow_phase(at_s, record)
         try:
             if self._has_room():
                 self.facts.take(record.event, at_s, fields)
@@ -149,13 +151,21 @@ class Boot:
 
     def _has_room(self) -> bool:
         facts = self.facts
-        return max(map(len, (facts.phases, facts.pending, facts.processes, facts.exits))) < _MOST_NAMES
+        kept: tuple[Sized, ...] = (facts.phases, facts.pending, facts.processes, facts.exits, facts.incidents)
+        return max(len(each) for each in kept) < _MOST_NAMES
 
-    def _follow_phase(self, at_s: float, fields: Mapping[str, Any]) -> None:
+    def _follow_phase(self, at_s: float, record: Record) -> None:
         """A phase that speaks has begun: the line that says so is left out of a log at level info."""
-        phase = self.facts.phases.get(str(fields.get("phase")))
-        if phase is not None and phase.state == "waiting":
+        phase = self.facts.phases.get(str(record.fields.get("phase")))
+        if phase is None:
+            return
+        if record.event in _PHASE_ENDS:
+            # Its duration tells better when it began than its first word.
+            if phase.name in self._guessed:
+                phase.started_s = None
+        elif phase.state == "waiting":
             phase.state, phase.started_s = "running", at_s
+            self._guessed.add(phase.name)
 
     def _is_old(self, at_s: float) -> bool:
         if self._since_s is None or at_s >= self._since_s:
@@ -217,11 +227,10 @@ class Boot:
         if trouble.exit_code is not None:
             self.failure = trouble
             self.exit_code = trouble.exit_code
-        for restart in self.restarts.newest_first():
-            if restart.process == trouble.place and at_s - restart.at_s < _SAME_MOMENT_S and not restart.trouble.of:
-                restart.trouble = trouble
-                return
-            break
+        restart = next(self.restarts.newest_first(), None)
+        if restart is not None and _same(at_s, trouble.place, restart.at_s, restart.process) and not restart.trouble.of:
+            restart.trouble = trouble
+            return
         if not self._is_old(at_s) or trouble is self.failure:
             self.troubles.append(trouble)
 
@@ -270,12 +279,10 @@ class Boot:
             place=process,
             lines=tuple(last.before)[-_KEPT_LINES:] if last is not None else (),
         )
-        for earlier in self.troubles.newest_first():
-            if earlier.place == process and at_s - earlier.at_s < _SAME_MOMENT_S:
-                if not earlier.lines:
-                    earlier.lines = trouble.lines
-                trouble = earlier
-            break
+        earlier = next(self.troubles.newest_first(), None)
+        if earlier is not None and _same(at_s, process, earlier.at_s, earlier.place):
+            earlier.lines = earlier.lines or trouble.lines
+            trouble = earlier
         self.restarts.append(
             Restart(
                 at_s,
@@ -319,6 +326,10 @@ class Boot:
                 return State.READY
             return State.RESTARTING if directus.state in {"restarting", "ended"} else State.LAUNCHING
         return State.MIGRATING if self.facts.phases else State.STARTING
+
+
+def _same(at_s: float, place: str | None, other_s: float, other_place: str | None) -> bool:
+    return place == other_place and at_s - other_s < _SAME_MOMENT_S
 
 
 def trouble_of(at_s: float, record: Record) -> Trouble:

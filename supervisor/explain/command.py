@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Final
@@ -197,5 +197,3 @@ def _shows_unicode(encoding: str | None) -> bool:
     except (UnicodeError, LookupError):
         return False
     return True
-
-

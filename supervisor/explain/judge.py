@@ -59,7 +59,9 @@ def judge(
     boots = sorted((each for lane in told for each in lane), key=lambda each: each.began_at)
     remarks = [*source.remarks]
     if backwards >= _BACKWARDS:
-        remarks.append(f"{backwards} lines come after later ones; where the log is upside down, turn it round with `tac`")
+        remarks.append(
+            f"{backwards} lines come after later ones; where the log is upside down, turn it round with `tac`"
+        )
     lost = sum(each.lines_lost for each in boots)
     return Account(
         input=replace(source, remarks=tuple(remarks)),
@@ -81,9 +83,7 @@ def _is_asked_for(boot: Boot, since_s: float | None, boot_id: str | None) -> boo
 
 def _changed(good: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     return {
-        name: (good[name], now[name])
-        for name in _COMPARED
-        if name in good and name in now and good[name] != now[name]
+        name: (good[name], now[name]) for name in _COMPARED if name in good and name in now and good[name] != now[name]
     }
 
 

@@ -7,7 +7,6 @@ import json
 import re
 import warnings
 from collections.abc import Mapping
-from json.decoder import scanstring
 from typing import Any, Final
 
 _LONGEST_LITERAL: Final = 20_000
@@ -15,7 +14,8 @@ _LONGEST_CONSOLE: Final = 65_536
 _DECODER: Final = json.JSONDecoder()
 _SPACE: Final = re.compile(r"[ \t]*")
 _CONSOLE: Final = re.compile(
-    r"(?P<time>(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d(?:\.\d+)?Z?) +\[(?P<level>[a-z]+) *\] +(?P<event>[a-z]+\.[a-z_]+|incident)\b"
+    r"(?P<time>(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d(?:\.\d+)?Z?) +\[(?P<level>[a-z]+) *\] +"
+    r"(?P<event>[a-z]+\.[a-z_]+|incident)\b"
 )
 # A value as Python would write it; what stands in quotes or brackets may hold what looks like a further field.
 _PAIR: Final = re.compile(
@@ -53,10 +53,10 @@ def _from_json(text: str) -> tuple[Mapping[str, Any], bool] | None:
 def _salvaged(text: str) -> Mapping[str, Any]:
     """The leading fields of an object that breaks off or is damaged, and what is there of a text that breaks off."""
     found: dict[str, Any] = {}
-    at = 1
+    name, at = "", 1
     while at < len(text) and text[at] == '"':
         try:
-            name, at = scanstring(text, at + 1)
+            name, at = _DECODER.raw_decode(text, at)
             at = _after(text, at, ":")
             found[name], at = _DECODER.raw_decode(text, at)
             at = _after(text, at, ",")

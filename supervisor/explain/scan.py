@@ -35,6 +35,7 @@ _KNOWN: Final = frozenset({*events.CATALOGUE, "incident"})
 # Before these it is of interest what the process concerned wrote last.
 _ENDINGS: Final = frozenset({"process.exited", "process.not_ready", "phase.failed"})
 _LOOKED_AT: Final = 3000
+_LOOKED_AT_BYTES: Final = 4 * 1024 * 1024
 _LAST_WORDS: Final = 12
 _LONGEST_WORDS: Final = 500
 # After so many further lines the rest of a line in parts is not coming any more.
@@ -98,7 +99,7 @@ class Scanner:
         earlier: Sequence[bytes] = ()
         for lines in line_batches(read, progress):
             yield from self._of_batch(lines, earlier, name)
-            earlier = lines
+            earlier = _kept_for_a_look_back(earlier, lines)
         for parts in self._parts.values():
             record = self._record("".join(parts.texts), parts.first, name)
             if record is not None:
@@ -218,7 +219,9 @@ def _of_the_day(stamp: str) -> float | None:
     hours, _, rest = stamp.partition(":")
     minutes, _, seconds = rest.partition(":")
     found = [number(part) for part in (hours, minutes, seconds)]
-    return None if None in found else sum((value or 0.0) * unit for value, unit in zip(found, (3600, 60, 1), strict=True))
+    return (
+        None if None in found else sum((value or 0.0) * unit for value, unit in zip(found, (3600, 60, 1), strict=True))
+    )
 
 
 def _with_last_words(record: Record, lines: Sequence[bytes], index: int, earlier: Sequence[bytes]) -> Record:
@@ -248,10 +251,16 @@ def _begins_life(line: bytes, process: object) -> bool:
     return b"process.started" in line and str(process).encode() in line
 
 
+def _kept_for_a_look_back(earlier: Sequence[bytes], lines: Sequence[bytes]) -> Sequence[bytes]:
+    if len(lines) >= _LOOKED_AT:
+        return lines
+    both = [*earlier[len(lines) - _LOOKED_AT :], *lines]
+    return both if sum(map(len, both)) <= _LOOKED_AT_BYTES else lines
+
+
 def _backwards(lines: Sequence[bytes], index: int, earlier: Sequence[bytes]) -> Iterator[bytes]:
     stop = max(0, index - _LOOKED_AT)
     for at in range(index - 1, stop - 1, -1):
         yield lines[at]
     for at in range(len(earlier) - 1, max(-1, len(earlier) - 1 - (_LOOKED_AT - index)), -1):
         yield earlier[at]
-

@@ -107,20 +107,14 @@ def tell(
         story_left_out=boot.episodes.left_out,
         earlier=boot.earlier,
         changed=dict(changed),
-        **_lines(numbers),
+        missing_at_the_beginning=max(numbers.first - _FIRST, 0) if numbers is not None else 0,
+        missing=tuple(GapAccount(lines=gap.lines, before=gap.before or None) for gap in numbers.gaps)
+        if numbers
+        else (),
+        lines_lost=numbers.lost if numbers is not None else 0,
+        lines_repeated=numbers.repeated if numbers is not None else 0,
         lines_damaged=boot.strange,
     )
-
-
-def _lines(numbers: Numbers | None) -> dict[str, int | tuple[GapAccount, ...]]:
-    if numbers is None:
-        return {"missing_at_the_beginning": 0, "missing": (), "lines_lost": 0, "lines_repeated": 0}
-    return {
-        "missing_at_the_beginning": max(numbers.first - _FIRST, 0),
-        "missing": tuple(GapAccount(lines=gap.lines, before=gap.before or None) for gap in numbers.gaps),
-        "lines_lost": numbers.lost,
-        "lines_repeated": numbers.repeated,
-    }
 
 
 def _others(boot: Boot) -> list[Trouble]:

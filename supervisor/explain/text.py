@@ -84,7 +84,7 @@ def account_text(account: Account, style: Style) -> str:
     return text if style.unicode else text.translate(_ASCII).encode("ascii", "replace").decode()
 
 
-_ASCII: Final = str.maketrans({"█": "#", "░": ".", "▕": "|", "▏": "|", "→": "->", "…": "...", "–": "-", "·": "-"})
+_ASCII: Final = str.maketrans({"█": "#", "░": ".", "▕": "|", "▏": "|", "→": "->", "…": "..."})
 
 
 def _read(account: Account, style: Style) -> str:
@@ -117,7 +117,7 @@ def _boot(boot: BootAccount, style: Style) -> str:
     status = f" (exit status {boot.exit_code})" if boot.exit_code is not None else ""
     lines = [
         f"{style.paint(_clean(title), 'bold')}  {style.paint(_WORDS[boot.outcome] + status, kind)}",
-        f"  {boot.began_at} – {boot.last_line_at}  ({span(boot.duration_s)})",
+        f"  {boot.began_at} to {boot.last_line_at}  ({span(boot.duration_s)})",
     ]
     versions = [f"{_NAMES.get(name, name)} {version}" for name, version in boot.versions.items()]
     command = [f"command {boot.command}"] if boot.command else []

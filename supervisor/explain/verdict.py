@@ -94,13 +94,13 @@ def _failed(lane: Sequence[BootAccount]) -> str:
     phase = next((phase.name for phase in last.phases if phase.state == "failed"), None)
     where = f", in {phase}," if phase else ""
     status = f", exit status {failure.exit_code}" if failure.exit_code is not None else ""
-    words = [
-        f"The boot of {_moment(last.began_at)} failed after {span(last.duration_s)}{where} "
-        f"with {failure.code}{status}: {_cause(failure)}"
-    ]
+    began = f"The boot of {_moment(last.began_at)} failed after {span(last.duration_s)}{where}"
+    words = [f"{began} with {failure.code}{status}: {_cause(failure)}"]
     alike = _in_a_row(lane)
     if alike > 1:
-        words.append(f"It is the {_ordinal(alike)} boot in a row to fail this way, since {_moment(lane[-alike].began_at)}.")
+        words.append(
+            f"It is the {_ordinal(alike)} boot in a row to fail this way, since {_moment(lane[-alike].began_at)}."
+        )
     if last.changed:
         changes = ", ".join(f"{name} {old} → {new}" for name, (old, new) in last.changed.items())
         words.append(f"Since the last good boot in this log this has changed: {changes}.")
@@ -147,9 +147,13 @@ def _unfinished(boot: BootAccount) -> tuple[str, list[Action]]:
     running = next((phase.name for phase in boot.phases if phase.state == "running"), None)
     doing = f"in {running}" if running else f"in state {boot.state}"
     waits = [episode for episode in boot.story if episode.event in _WAITS]
-    text = f"The boot of {_moment(boot.began_at)} was not ready when the log ends, after {span(boot.duration_s)}, {doing}."
+    text = (
+        f"The boot of {_moment(boot.began_at)} was not ready when the log ends, after {span(boot.duration_s)}, {doing}."
+    )
     if boot.state == "stopping":
-        text = f"The boot of {_moment(boot.began_at)} was being stopped when the log ends, after {span(boot.duration_s)}."
+        text = (
+            f"The boot of {_moment(boot.began_at)} was being stopped when the log ends, after {span(boot.duration_s)}."
+        )
     todo: list[Action] = []
     if waits:
         last = waits[-1]
@@ -162,8 +166,10 @@ def _unfinished(boot: BootAccount) -> tuple[str, list[Action]]:
     todo += more
     todo.append(
         Action(
-            what="Look whether the container runs, and how it ended: `docker inspect` (OOMKilled, ExitCode) or "
-            "`kubectl describe pod` (Last State).",
+            what=(
+                "Look whether the container runs, and how it ended: `docker inspect` (OOMKilled, ExitCode) or "
+                "`kubectl describe pod` (Last State)."
+            ),
             why="SIGKILL, the kernel's OOM killer and a lost node leave no line in a log.",
         )
     )
@@ -180,7 +186,10 @@ _WAITS: Final = {
 
 def _ready(boot: BootAccount) -> str:
     took = f", ready {span(boot.ready_after_s)} after its phases began" if boot.ready_after_s is not None else ""
-    return f"It is up: the boot of {_moment(boot.began_at)}{took}, serves when the log ends ({_moment(boot.last_line_at)})."
+    return (
+        f"It is up: the boot of {_moment(boot.began_at)}{took}, serves when the log ends "
+        f"({_moment(boot.last_line_at)})."
+    )
 
 
 def _stopped(boot: BootAccount) -> str:
@@ -217,7 +226,7 @@ def _past(lane: Sequence[BootAccount]) -> tuple[str, list[Action]]:
     text = f"Before it, {len(bad)} of {len(lane) - 1} boots did not end well"
     if last.outcome == "vanished":
         todo = Action(
-            what="Look how the container ended then: OOMKilled in `docker inspect`, Last State in `kubectl describe pod`.",
+            what="Look how the container ended: OOMKilled in `docker inspect`, Last State in `kubectl describe pod`.",
             why=f"The boot of {_moment(last.began_at)} ended without a word at about {_moment(last.last_line_at)}.",
         )
         return f"{text}: the last of them ended without a word, as by SIGKILL or an OOM kill of the container.", [todo]
