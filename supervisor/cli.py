@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -239,6 +240,10 @@ def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool) -> in
         python=".".join(map(str, sys.version_info[:3])),
         run=command,
     )
+    from supervisor.tracing.session import traced  # noqa: PLC0415 - after the first log line
+
+    tracing = ExitStack()
+    tracing.enter_context(traced(os.environ, version=__version__, command=command))
     exit_code = 0
     try:
         report = _run_engine(inbox, launch=launch, once=once)
@@ -270,6 +275,7 @@ def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool) -> in
             exit_code=exit_code,
             exc_info=error,
         )
+    tracing.close()
     close()
     return int(exit_code)
 

@@ -48,9 +48,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "commands": FOUNDATION | {"configuration", "directus", "postgres"},
     "check": {"errors", "settings", "yaml_file", "directus", "postgres"},
     "explain": FOUNDATION | {"lifecycle", "status"},
+    "tracing": {"logs"},
     "show_config": FOUNDATION | {"configuration", "directus", "programs"},
     "dev": FOUNDATION | {"directus", "process", "report", "run", "configuration", "postgres"},
-    "cli": ENGINE | {"console", "dev", "health", "report", "run", "show_config", "check", "commands", "explain"},
+    "cli": ENGINE
+    | {"console", "dev", "health", "report", "run", "show_config", "check", "commands", "explain", "tracing"},
     "__main__": {"cli", "process"},
 }
 # postgres and directus know each other through these alone, which know nothing of either's connections.
