@@ -13,6 +13,7 @@ from supervisor.explain.narrate import is_told, sentence
 from supervisor.explain.record import Record
 from supervisor.lifecycle import State
 from supervisor.logs import events
+from supervisor.process.last_words import last_words
 from supervisor.status.facts import DIRECTUS, Facts
 from supervisor.status.incident import of_restart, restart_reason
 
@@ -20,6 +21,7 @@ _MOST_NAMES: Final = 100
 _LOOKED_BACK: Final = 20
 _LONGEST_MESSAGE: Final = 2000
 _KEPT_LINES: Final = 12
+_LONGEST_LINE: Final = 500
 # An incident and the restart that follows from it are told at the same moment.
 _SAME_MOMENT_S: Final = 10.0
 _PHASE_ENDS: Final = frozenset({events.PHASE_FINISHED.name, events.PHASE_FAILED.name})
@@ -250,14 +252,14 @@ class Boot:
             f"The phase {phase} failed; the line that tells why is not in this log.",
             "Get the rest of the log, or run `directus-supervisor migrate` to see the failure again.",
             place=phase,
-            lines=tuple(record.before)[-_KEPT_LINES:],
+            lines=_last_of(record.before),
         )
 
     def _exited(self, _at_s: float, record: Record) -> None:
         if record.fields.get("expected") is not True and len(self.exits) < _MOST_NAMES:
             self.exits[str(record.fields["process"])] = record
         if self.failed_phase is not None and not self.failed_phase.lines:
-            self.failed_phase.lines = tuple(record.before)[-_KEPT_LINES:]
+            self.failed_phase.lines = _last_of(record.before)
 
     def _not_ready(self, _at_s: float, record: Record) -> None:
         if len(self.exits) < _MOST_NAMES:
@@ -277,7 +279,7 @@ class Boot:
             f"{process} {why}: {cause}" if cause and cause not in why else known.message,
             str(fields.get("remedy") or known.remedy),
             place=process,
-            lines=tuple(last.before)[-_KEPT_LINES:] if last is not None else (),
+            lines=_last_of(last.before) if last is not None else (),
         )
         earlier = next(self.troubles.newest_first(), None)
         if earlier is not None and _same(at_s, process, earlier.at_s, earlier.place):
@@ -355,7 +357,12 @@ def trouble_of(at_s: float, record: Record) -> Trouble:
 
 
 def _last_of(lines: Sequence[Any]) -> tuple[str, ...]:
-    return tuple(str(line)[:500] for line in list(lines)[-_KEPT_LINES:])
+    kept = [str(line)[:_LONGEST_LINE] for line in lines]
+    words = last_words(kept)
+    if words is None or words in kept[-_KEPT_LINES:]:
+        return tuple(kept[-_KEPT_LINES:])
+    # A dump that is longer than what is kept has its reason at its beginning.
+    return words, "…", *kept[2 - _KEPT_LINES :]
 
 
 def _merge(into: Trouble, other: Trouble) -> None:

@@ -36,7 +36,7 @@ _KNOWN: Final = frozenset({*events.CATALOGUE, "incident"})
 _ENDINGS: Final = frozenset({"process.exited", "process.not_ready", "phase.failed"})
 _LOOKED_AT: Final = 3000
 _LOOKED_AT_BYTES: Final = 4 * 1024 * 1024
-_LAST_WORDS: Final = 12
+_LAST_WORDS: Final = 40
 _LONGEST_WORDS: Final = 500
 # After so many further lines the rest of a line in parts is not coming any more.
 _PATIENCE: Final = 1000

@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": {"run"},
     "commands": FOUNDATION | {"configuration", "directus", "postgres"},
     "check": {"errors", "settings", "yaml_file", "directus", "postgres"},
-    "explain": FOUNDATION | {"lifecycle", "status"},
+    "explain": FOUNDATION | {"lifecycle", "process", "status"},
     "tracing": {"logs"},
     "show_config": FOUNDATION | {"configuration", "directus", "programs"},
     "dev": FOUNDATION | {"directus", "process", "report", "run", "configuration", "postgres"},

@@ -94,6 +94,17 @@ def test_the_words_of_an_earlier_life_are_not_the_last_words(tmp_path: Path) -> 
     assert second.trouble.code == "process.signal"
 
 
+def test_the_reason_at_the_beginning_of_a_long_dump_is_kept(tmp_path: Path) -> None:
+    log = Log().becomes_ready().output("Error: no such file")
+    for number in range(20):
+        log.output(f"    at function{number} (file.js:1:1)")
+    log.say("process.exited", process="directus", pid=17, exit_code=1, uptime_s=1.0, expected=False)
+    log.say("process.restarting", "warning", process="directus", reason="ended with status 1", delay_s=1.0)
+    lines = account_of(tmp_path, log.text).boots[0].restarts[0].trouble.last_lines
+    assert len(lines) == 12
+    assert lines[0] == "Error: no such file"
+
+
 def test_an_oom_kill_is_named_with_the_memory_limit(tmp_path: Path) -> None:
     log = Log().becomes_ready()
     log.say("process.exited", process="directus", pid=17, signal="SIGKILL", uptime_s=60.0, expected=False)
@@ -238,10 +249,10 @@ def test_thousands_of_boots_are_counted_and_the_last_ones_kept(tmp_path: Path) -
 
 def test_thousands_of_restarts_are_counted_and_the_ends_kept(tmp_path: Path) -> None:
     log = Log().becomes_ready()
-    for _ in range(2000):
+    for _ in range(200):
         log.crashes()
     (boot,) = account_of(tmp_path, log.text).boots
-    assert boot.restarts_total == 2000
+    assert boot.restarts_total == 200
     assert len(boot.restarts) == 13
 
 

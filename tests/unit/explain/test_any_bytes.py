@@ -6,7 +6,7 @@ import io
 import json
 from dataclasses import asdict
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.errors import SupervisorError
@@ -82,6 +82,7 @@ def test_garbage_does_no_harm(data: bytes) -> None:
     account_of(data)
 
 
+@settings(max_examples=50)
 @given(st.data())
 def test_a_mutated_log_does_no_harm(data: st.DataObject) -> None:
     log = bytearray(framed(REAL, data.draw(st.sampled_from(sorted(FRAMES)))).encode())
@@ -99,11 +100,13 @@ def test_a_log_cut_anywhere_does_no_harm(first: int, second: int, frame: str) ->
     account_of(framed(REAL, frame).encode()[begin:end])
 
 
+@settings(max_examples=40)
 @given(st.permutations(REAL.splitlines()), st.none() | st.floats(0, 2e9))
 def test_lines_in_any_order_do_no_harm(lines: list[str], since_s: float | None) -> None:
     account_of("\n".join(lines).encode(), since_s=since_s)
 
 
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.sampled_from(EVENTS), st.dictionaries(st.sampled_from(FIELDS), JSON)), max_size=12))
 def test_events_with_any_fields_do_no_harm(records: list[tuple[str, dict[str, object]]]) -> None:
     lines = [
@@ -113,12 +116,14 @@ def test_events_with_any_fields_do_no_harm(records: list[tuple[str, dict[str, ob
     account_of("\n".join(lines).encode())
 
 
+@settings(max_examples=25)
 @given(st.integers(1, 5000))
 def test_the_size_of_the_blocks_does_not_matter(block: int) -> None:
     data = framed(REAL, "docker compose logs").encode()
     assert account_of(data, block) == account_of(data)
 
 
+@settings(max_examples=25)
 @given(st.lists(st.sampled_from(BOOTS), min_size=2, max_size=3, unique_by=id), st.randoms(use_true_random=False))
 def test_replicas_interleaved_are_told_as_each_by_itself(logs: list[Log], chance: object) -> None:
     queues = [[f"web-{index}  | {line}" for line in log.lines] for index, log in enumerate(logs)]
@@ -129,7 +134,7 @@ def test_replicas_interleaved_are_told_as_each_by_itself(logs: list[Log], chance
     together = account_of("\n".join(mixed).encode())
     assert together is not None
     for boot in together.boots:
-        log = next(log for log in logs if boot.boot_id in log.text)
+        log = next(log for log in logs if str(boot.boot_id) in log.text)
         alone = account_of(framed(log.text, "docker compose logs").encode())
         assert alone is not None
         assert {**asdict(alone.boots[0]), "replica": 0, "source": ""} == {**asdict(boot), "replica": 0, "source": ""}
