@@ -239,7 +239,10 @@ _FACTS: Final = ("exit_status", "last_status", "signal", "oom", "uptime_s", "res
 
 
 def _fact(value: object) -> str:
-    return "yes" if value is True else _clean(str(value))
+    if isinstance(value, dict):
+        inner = ", ".join(f"{name} {_fact(item)}" for name, item in value.items() if item not in (None, ""))
+        return f"({inner})"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else _clean(str(value))
 
 
 def _changes(details: Mapping[str, object]) -> Iterator[str]:

@@ -180,7 +180,7 @@ def test_note_12_a_directus_that_lacks_configuration_is_explained_and_not_looped
 ) -> None:
     bootstrapped_rally.without_schema().environ |= {"AUTH_PROVIDERS": "keycloak", "AUTH_KEYCLOAK_DRIVER": "openid"}
     with bootstrapped_rally.start("run") as process:
-        process.expect_exit(78)
+        process.expect_exit(78, timeout_s=180)
     account = explained(process)
     expect(account, "directus.misconfigured", 78, "authentication provider keycloak is not complete", "AUTH_*")
     assert account["boots"][0]["restarts_total"] == 0
