@@ -94,10 +94,9 @@ def _bounded(value: Any, depth: int = 3) -> Any:  # noqa: ANN401 - whatever JSON
         return _text(value)
     if isinstance(value, bool) or value is None:
         return value
-    if isinstance(value, int):
-        return value if abs(value) < _LARGEST else None
-    if isinstance(value, float):
-        return number(value)
+    if isinstance(value, int | float):
+        found = number(value)
+        return int(value) if found is not None and isinstance(value, int) else found
     if depth and isinstance(value, list):
         return [_bounded(item, depth - 1) for item in value[:_MOST_ITEMS]]
     if depth and isinstance(value, dict):
