@@ -11,11 +11,11 @@ from supervisor import errors
 from supervisor.explain.bounded import BothEnds
 from supervisor.explain.narrate import is_told, sentence
 from supervisor.explain.record import Record
+from supervisor.explain.restart_cause import cause_of, remedy_of
 from supervisor.lifecycle import State
 from supervisor.logs import events
 from supervisor.process.last_words import last_words
 from supervisor.status.facts import DIRECTUS, Facts
-from supervisor.status.incident import of_restart, restart_reason
 
 _MOST_NAMES: Final = 100
 _LOOKED_BACK: Final = 20
@@ -134,7 +134,7 @@ class Boot:
         self._follow_phase(at_s, record)
         try:
             if self._has_room():
-                self.facts.take(record.event, at_s, fields)
+                self.facts.take(record.event, at_s, self._as_today(record))
         except (KeyError, ValueError, TypeError, AttributeError):
             # A line that was cut short, or one of another version.
             self.strange += 1
@@ -146,10 +146,11 @@ class Boot:
         if is_told(record.event, level):
             self._tell(at_s, level, record.event, fields)
 
-    @property
-    def ended(self) -> bool:
-        """Whether the log tells how it ended."""
-        return self.exit_code is not None or self.failure is not None
+    def _as_today(self, record: Record) -> Mapping[str, Any]:
+        """The fields, with what a log of an earlier version says in other words."""
+        if record.event != events.PROCESS_RESTARTING.name:
+            return record.fields
+        return {**record.fields, "cause": cause_of(record.fields)}
 
     def _has_room(self) -> bool:
         facts = self.facts
@@ -271,13 +272,12 @@ class Boot:
         last = self.exits.pop(process, None)
         if self._is_old(at_s):
             return
-        known = of_restart(at_s, process, why, restart_reason(why, oom=bool(fields.get("oom"))))
-        cause = fields.get("cause")
+        cause = cause_of(fields)
         trouble = Trouble(
             at_s,
-            known.code,
-            f"{process} {why}: {cause}" if cause and cause not in why else known.message,
-            str(fields.get("remedy") or known.remedy),
+            f"process.{cause}",
+            f"{process} {why}.",
+            remedy_of(cause),
             place=process,
             lines=_last_of(last.before) if last is not None else (),
         )
@@ -383,7 +383,7 @@ _FOLDS: Final[dict[str, Callable[[Boot, float, Record], None]]] = {
     events.SIGNAL_RECEIVED.name: Boot._signalled,
     events.SUPERVISOR_STOPPED.name: Boot._stopped,
     events.SUPERVISOR_FAILED.name: Boot._failed,
-    "incident": Boot._incident,
+    events.INCIDENT.name: Boot._incident,
     events.PHASE_FAILED.name: Boot._phase_failed,
     events.PROCESS_EXITED.name: Boot._exited,
     events.PROCESS_NOT_READY.name: Boot._not_ready,

@@ -28,8 +28,9 @@ _ELSEWHERE: Final = frozenset(
         events.PROCESS_EXITED,
         events.PROCESS_RESTARTING,
         events.PROCESS_GIVEN_UP,
+        events.INCIDENT,
     )
-) | {"incident"}
+)
 # Of interest although their level is low.
 _TOLD: Final = frozenset(
     event.name

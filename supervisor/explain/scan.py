@@ -30,7 +30,7 @@ _CONSOLE: Final = re.compile(
 )
 _OUTPUT: Final = events.PROCESS_OUTPUT.name.encode()
 _BEGINNING: Final = 240
-_KNOWN: Final = frozenset({*events.CATALOGUE, "incident"})
+_KNOWN: Final = frozenset(events.CATALOGUE)
 
 # Before these it is of interest what the process concerned wrote last.
 _ENDINGS: Final = frozenset({"process.exited", "process.not_ready", "phase.failed"})

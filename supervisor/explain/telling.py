@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from supervisor.errors import CATALOGUE
+from supervisor.errors import CATALOGUE, runbook_link
 from supervisor.explain.account import (
     BootAccount,
     EpisodeAccount,
@@ -19,6 +19,7 @@ from supervisor.explain.account import (
 )
 from supervisor.explain.boot import Boot, Episode, Restart, Trouble
 from supervisor.explain.numbering import Numbers
+from supervisor.incidents.causes import CATALOGUE as INCIDENTS
 from supervisor.lifecycle import State
 from supervisor.status.facts import PhaseFacts
 
@@ -206,7 +207,7 @@ def _episode(episode: Episode, boot: Boot) -> EpisodeAccount:
 
 def runbook_of(code: str) -> str | None:
     """The section of the runbook on a failure; None for what has none."""
-    return f"docs/runbook.md#{code.replace('.', '')}" if code in CATALOGUE else None
+    return runbook_link(code) if code in CATALOGUE or code in INCIDENTS else None
 
 
 def _stamp(at_s: float, *, dated: bool) -> str:

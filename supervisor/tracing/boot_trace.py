@@ -252,7 +252,7 @@ _FOLDS: Final[dict[str, Callable[[BootTrace, int, Fields], None]]] = {
     events.PROCESS_READY.name: BootTrace._process_ready,
     events.PROCESS_RESTARTING.name: BootTrace._restarting,
     events.STATE_CHANGED.name: BootTrace._moved,
-    "incident": BootTrace._incident,
+    events.INCIDENT.name: BootTrace._incident,
     events.SUPERVISOR_FAILED.name: BootTrace._supervisor_failed,
     events.SUPERVISOR_STOPPED.name: BootTrace._supervisor_stopped,
 }
