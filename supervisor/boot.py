@@ -74,6 +74,8 @@ async def run_phases(boot: Boot, lifecycle: Lifecycle, phases: Sequence[Phase] =
             await remember(may_make=locked and boot.seal is None)
     finally:
         await _close(boot)
+    # What fails from here on is no phase's failure.
+    lifecycle.phase, lifecycle.reason = None, "the phases are done"
     _log.emit(events.BOOT_FINISHED, duration_s=_since(started))
     return tuple(reports)
 
