@@ -16,6 +16,7 @@ from supervisor import __version__
 from supervisor.commands.grammar import RECORD_COMMANDS, add_record_commands
 from supervisor.console.arguments import add_commands
 from supervisor.errors import ExitCode, as_failure
+from supervisor.explain.arguments import add_explain, explain
 
 if TYPE_CHECKING:
     from supervisor.incidents.reporter import Reporter
@@ -40,6 +41,7 @@ examples:
   directus-supervisor config              show the effective settings and where each comes from
   directus-supervisor health --ready      ask the health port; exit 0 or 1 (HEALTHCHECK)
   directus-supervisor status              what the running supervisor does; also: top, logs --follow, reload
+  directus-supervisor explain FILE        tell from a log what happened, why, and what to do
   directus-supervisor exec -- CMD ARG …   run any other command with an init: signals, orphans, exit status
 
 Settings are environment variables (SUPERVISOR_*, and Directus' own DB_*) or keys of supervisor.yaml.
@@ -171,6 +173,7 @@ def make_parser() -> argparse.ArgumentParser:
     health.add_argument("--timeout", type=_seconds, default=5.0, metavar="S", help="seconds to wait (default 5)")
 
     add_commands(command)
+    add_explain(command)
 
     execute = command(
         "exec",
@@ -241,31 +244,33 @@ def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool, uncha
         run=command,
     )
     from supervisor.incidents.reporter import Reporter  # noqa: PLC0415 - after the first log line
+    from supervisor.tracing.session import traced  # noqa: PLC0415 - after the first log line
 
     reporter = Reporter(early, started)
     exit_code = 0
-    try:
-        report = _run_engine(inbox, reporter, launch=launch, once=once)
-        # A stop is what `run` is for; a migration that was stopped is not done.
-        if report.stopped_by is not None and not launch:
-            exit_code = _BY_SIGNAL + report.stopped_by
-        elif report.ended_with is not None:
-            exit_code = report.ended_with.shell_code
-        elif unchanged:
-            _expect_unchanged(report)
-        log.emit(events.SUPERVISOR_STOPPED, exit_code=exit_code, uptime_s=round(time.monotonic() - started, 3))
-        if once:
-            _print_summary(report)
-    except Exception as error:  # noqa: BLE001 - PID 1 must explain even what it does not understand
-        failure = as_failure(reporter.ended_by(error))
-        exit_code = failure.exit_code
-        log.emit(
-            events.SUPERVISOR_FAILED,
-            code=failure.failure.code,
-            message=failure.message,
-            remedy=failure.remedy,
-            exit_code=int(exit_code),
-        )
+    with traced(os.environ, version=__version__, command=command):
+        try:
+            report = _run_engine(inbox, reporter, launch=launch, once=once)
+            # A stop is what `run` is for; a migration that was stopped is not done.
+            if report.stopped_by is not None and not launch:
+                exit_code = _BY_SIGNAL + report.stopped_by
+            elif report.ended_with is not None:
+                exit_code = report.ended_with.shell_code
+            elif unchanged:
+                _expect_unchanged(report)
+            log.emit(events.SUPERVISOR_STOPPED, exit_code=exit_code, uptime_s=round(time.monotonic() - started, 3))
+            if once:
+                _print_summary(report)
+        except Exception as error:  # noqa: BLE001 - PID 1 must explain even what it does not understand
+            failure = as_failure(reporter.ended_by(error))
+            exit_code = failure.exit_code
+            log.emit(
+                events.SUPERVISOR_FAILED,
+                code=failure.failure.code,
+                message=failure.message,
+                remedy=failure.remedy,
+                exit_code=int(exit_code),
+            )
     reporter.close()
     close()
     return int(exit_code)
@@ -389,6 +394,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, SignalInbox], int]]] = 
     "logs": _console,
     "log-level": _console,
     "reload": _console,
+    "explain": lambda options, _inbox: explain(options),
     "exec": _exec,
     "version": _version,
 }

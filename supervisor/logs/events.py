@@ -101,6 +101,11 @@ LINES_DROPPED = _event(
     "lines",
 )
 
+TRACE_SPAN = _event(
+    "trace.span",
+    "info",
+    "A `span` of the boot's trace, with OTEL_TRACES_EXPORTER=console: `trace_id`, `span_id`, `duration_s`, `status`.",
+)
 STATE_REPORT = _event(
     "state.report",
     "info",

@@ -27,6 +27,7 @@ COMPONENTS: Final = (
     "state",
     "step",
     "supervisor",
+    "tracing",
 )
 # The least that can be asked for: a failure is always told.
 SETTABLE: Final = ("debug", "info", "warning", "error")
