@@ -28,6 +28,7 @@ examples:
   directus-supervisor run                 boot, then supervise Directus (the container's command)
   directus-supervisor migrate             bring the database up to date and exit (CI gate, init container)
   directus-supervisor dev                 the same on a bare machine: embedded PostgreSQL, Directus from npm
+  directus-supervisor dry-run             try all of it on a throwaway database, twice
   directus-supervisor check               find mistakes in the SQL files without a database (CI, pre-commit)
   directus-supervisor plan                show what a boot would do with the SQL files; --check for CI
   directus-supervisor history             show the past boots
@@ -85,6 +86,17 @@ def make_parser() -> argparse.ArgumentParser:
     )
     dev.add_argument("--once", action="store_true", help="boot, wait until ready, print the phases, and exit")
     dev.add_argument("--fresh", action="store_true", help="start over with an empty database")
+
+    dry_run = command(
+        "dry-run",
+        "Try the deployment on a throwaway database: check, then all phases twice; 0 when the second changes nothing.",
+        "directus-supervisor dry-run --against postgres://ci:…@db.local/postgres",
+    )
+    dry_run.add_argument(
+        "--against", metavar="URL", help="a server to make the database on (default: one of its own, gone afterwards)"
+    )
+    dry_run.add_argument("--keep", action="store_true", help="leave the database, and say how to reach it")
+    dry_run.add_argument("--json", action="store_true", help="the account as one JSON object")
 
     check = command(
         "check",
@@ -279,6 +291,12 @@ def _dev(options: argparse.Namespace, _inbox: SignalInbox) -> int:
     return run_dev(Path.cwd(), once=options.once, fresh=options.fresh)
 
 
+def _dry_run(options: argparse.Namespace, _inbox: SignalInbox) -> int:
+    from supervisor.dry_run.command import Options, run_dry  # noqa: PLC0415
+
+    return run_dry(os.environ, Path.cwd(), Options(options.against, options.keep, options.json))
+
+
 def _check(options: argparse.Namespace, _inbox: SignalInbox) -> int:
     from supervisor.check.command import Options, run_check  # noqa: PLC0415
 
@@ -346,6 +364,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, SignalInbox], int]]] = 
     "run": _run,
     "migrate": _migrate,
     "dev": _dev,
+    "dry-run": _dry_run,
     "check": _check,
     **dict.fromkeys(RECORD_COMMANDS, _on_records),
     "restore": _restore,
