@@ -70,7 +70,7 @@ def read_run(lines: Iterable[Line], status: int) -> RunAccount:
             told = (line.get(name) for name in _DETAILS[event])
             names = [one for value in told if value for one in ([value] if isinstance(value, str) else value)]
             changes.setdefault(str(line.get("phase")), []).extend(names)
-        elif line.get("level") == "warning":
+        elif line.get("level") == "warning" and event != "process.output":
             warnings.append(f"{event}: {line.get('message') or line.get('objects') or line.get('remedy') or ''}")
     found = {phase: tuple(names) for phase, names in changes.items()}
     return RunAccount(status, tuple(phases), pending, found, failure, tuple(dict.fromkeys(warnings)))

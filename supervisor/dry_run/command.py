@@ -59,11 +59,15 @@ def run_dry(environ: Mapping[str, str], cwd: Path, options: Options) -> int:
         the signal's number when it was interrupted.
     """
     try:
-        account = anyio.run(_Gate(environ, cwd, options).run)
+        account = anyio.run(_run, environ, cwd, options)
     except SupervisorError as error:
         account = Account(status=error.exit_code, problem=_told(error))
     print(as_document(account) if options.as_json else as_text(account))  # noqa: T201
     return account.status
+
+
+async def _run(environ: Mapping[str, str], cwd: Path, options: Options) -> Account:
+    return await _Gate(environ, cwd, options).run()
 
 
 class _Gate:

@@ -21,7 +21,7 @@ from asyncpg import exceptions as pg
 from supervisor import errors
 from supervisor.dry_run.marker import Mark, is_leftover, read_mark
 from supervisor.errors import SupervisorError
-from supervisor.postgres.connect import connect, judge, quote_identifier
+from supervisor.postgres.connect import connect, judge, quote_identifier, server_version
 from supervisor.postgres.state import host_name
 
 if TYPE_CHECKING:
@@ -86,11 +86,10 @@ async def throwaway_database(server: Target, say: Say, *, keep: bool) -> AsyncIt
     try:
         await session.fetchval(_LOCK, mark.lock_key)
         await drop_leftovers(session, say)
-        version = session.get_server_version()
         await _create(session, name, server)
         try:
             await session.execute(f"COMMENT ON DATABASE {quote_identifier(name)} IS {_literal(mark.comment)}")
-            yield Throwaway(name, replace(server, database=name), f"{version.major}.{version.minor}")
+            yield Throwaway(name, replace(server, database=name), server_version(session))
         finally:
             if not keep:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(_DROP_S) as limit:

@@ -50,7 +50,9 @@ def compose(
     """
     composed = {name: value for name, value in environ.items() if not _leads_elsewhere(name)}
     composed |= {**_HERE, **database}
-    composed.setdefault("SECRET", secrets.token_hex(16))
+    for name in ("SECRET", "ADMIN_PASSWORD"):
+        composed.setdefault(name, secrets.token_hex(16))
+    composed.setdefault("ADMIN_EMAIL", "admin@example.com")
     composed |= {
         "STORAGE_LOCAL_ROOT": str(folder / "uploads"),
         "SUPERVISOR_DIRECTUS_DIR": str(installation.directory),

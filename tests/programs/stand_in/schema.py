@@ -9,13 +9,13 @@ import os
 import sys
 from typing import Any
 
-import asyncpg
+from session import connect  # type: ignore[import-not-found]
 
 Connection = Any
 
 READ = """
     SELECT c.collection,
-           coalesce(array_agg(f.field ORDER BY f.field) FILTER (WHERE f.field IS NOT NULL), '{}') AS fields
+           coalesce(array_agg(DISTINCT f.field) FILTER (WHERE f.field IS NOT NULL), '{}') AS fields
       FROM directus_collections c LEFT JOIN directus_fields f USING (collection)
      WHERE to_regclass(quote_ident(c.collection)) IS NOT NULL GROUP BY 1 ORDER BY 1
 """
@@ -44,7 +44,7 @@ async def apply(connection: Connection, diff: dict[str, Any]) -> None:
                 await connection.execute(f'DROP TABLE "{name}"')
                 await connection.execute("DELETE FROM directus_fields WHERE collection = $1", name)
                 await connection.execute("DELETE FROM directus_collections WHERE collection = $1", name)
-            else:
+            elif item["diff"][0]["kind"] == "N":
                 await connection.execute(f'CREATE TABLE "{name}" (id serial PRIMARY KEY)')
                 await connection.execute("INSERT INTO directus_collections VALUES ($1)", name)
         for item in diff["fields"]:
@@ -55,7 +55,7 @@ async def apply(connection: Connection, diff: dict[str, Any]) -> None:
                     "DELETE FROM directus_fields WHERE (collection, field) = ($1, $2)", name, column
                 )
             elif item["diff"][0]["kind"] == "N":
-                await connection.execute(f'ALTER TABLE "{name}" ADD COLUMN "{column}" text')
+                await connection.execute(f'ALTER TABLE "{name}" ADD COLUMN IF NOT EXISTS "{column}" text')
                 await connection.execute("INSERT INTO directus_fields VALUES ($1, $2)", name, column)
 
 
@@ -64,14 +64,7 @@ async def main() -> None:
     if sys.argv[1] == "apply":
         # So that somebody can come in between.
         await asyncio.sleep(float(os.environ.get("STAND_IN_APPLY_S", "0")))
-    connection = await asyncpg.connect(
-        host=os.environ["DB_HOST"],
-        port=int(os.environ["DB_PORT"]),
-        user=os.environ["DB_USER"],
-        password=os.environ["DB_PASSWORD"],
-        database=os.environ["DB_DATABASE"],
-        server_settings={"application_name": os.environ.get("PGAPPNAME", "")},
-    )
+    connection = await connect()
     answer: Any = None
     match sys.argv[1]:
         case "read":
