@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import uuid
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from pathlib import Path
 import anyio
 import pytest
 
+from supervisor.dev.paths import project_data_folder
 from supervisor.dev.postgres import PostgresCluster
 from supervisor.dry_run.marker import Mark, read_mark
-from tests.command import Ended, run_command
+from tests.command import run_command
 from tests.database import Session
 from tests.harness import eventually, is_gone
 from tests.releases import Release
@@ -25,12 +27,13 @@ CONTENT = "SELECT string_agg(t::text, ',' ORDER BY t::text) FROM precious t"
 
 
 @pytest.fixture
-def gate(tmp_path: Path, node_binary: Path) -> Release:
+def gate(tmp_path: Path, node_binary: Path) -> Iterator[Release]:
     """A deployment that knows no database."""
     release = Release.make(tmp_path / "gate", {}, node_binary).schema(things="name")
     release.sql("pre-schema", "001_log.sql", "CREATE TABLE log (id int PRIMARY KEY);\n")
     release.environ |= {"XDG_DATA_HOME": str(tmp_path / "data")}
-    return release
+    yield release
+    shutil.rmtree(folder_of(release), ignore_errors=True)
 
 
 @pytest.fixture
@@ -42,16 +45,17 @@ def server(own_cluster: PostgresCluster) -> Iterator[Session]:
         yield session
 
 
+def folder_of(release: Release) -> Path:
+    """Where its own server lies: for root that is not below ``XDG_DATA_HOME`` where the server could not enter."""
+    data = project_data_folder(release.folder, release.environ)
+    return data.with_name(f"{data.name}-dry-run")
+
+
 def address(cluster: PostgresCluster, user: str | None = None, database: str = "") -> str:
     return f"postgres://{user or cluster.user}:{cluster.password}@{cluster.host}:{cluster.port}/{database}"
 
 
-def account(ended: Ended) -> dict[str, object]:
-    document: dict[str, object] = ended.document
-    return document
-
-
-def test_a_server_of_its_own_tries_everything_twice_and_is_gone_afterwards(gate: Release, tmp_path: Path) -> None:
+def test_a_server_of_its_own_tries_everything_twice_and_is_gone_afterwards(gate: Release) -> None:
     gate.sql("pre-schema", "002_needs.sql", "-- supervisor: requires-extension no_such_thing\nSELECT 1;\n")
     ended = run_command(gate, "dry-run")
     assert ended.status == 0, ended.err
@@ -59,8 +63,7 @@ def test_a_server_of_its_own_tries_everything_twice_and_is_gone_afterwards(gate:
     assert [rows["schema_apply"][1], rows["schema_apply"][3]] == ["changed", "unchanged"]
     assert "not tried: pre-schema/002_needs.sql, for this server has no no_such_thing" in ended.out
     assert ended.out.splitlines()[-1].startswith("all well on PostgreSQL")
-    (folder,) = (tmp_path / "data").glob("*/*-dry-run")
-    assert {path.name for path in folder.iterdir()} == {".directus-supervisor-data", "dry-run.lock"}
+    assert {path.name for path in folder_of(gate).iterdir()} == {".directus-supervisor-data", "dry-run.lock"}
 
 
 def test_on_a_given_server_no_other_database_is_touched(

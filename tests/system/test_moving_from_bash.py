@@ -72,7 +72,7 @@ def test_an_applied_file_with_transaction_control_is_refused_until_it_is_taken_o
     assert "006_begins.sql:1: BEGIN" in failure["message"]
     path.write_text("CREATE TABLE six (id int);\n")
     assert moved.migrate(status=2).failure["code"] == "sql.checksum_mismatch"
-    # The way that docs/migrating-sql-from-bash.md names for such a file.
+    # The way that docs/migrating-from-entrypoint.md names for such a file.
     session.execute("UPDATE migrations_applied SET checksum = NULL WHERE filename = '006_begins.sql'")
     moved.migrate()
     assert not session.has("six")
