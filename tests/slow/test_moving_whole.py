@@ -17,8 +17,6 @@ from tests.harness import Deployment
 PROJECT = Path(__file__).parents[2]
 ROWS = "SELECT migrations_applied::text FROM migrations_applied ORDER BY filename"
 COLUMNS = "SELECT column_name::text FROM information_schema.columns WHERE table_name = 'vehicles'"
-    "SELECT attname::text FROM pg_attribute WHERE attrelid = 'vehicles'::regclass AND attnum > 0 AND NOT attisdropped"
-)
 
 
 class BashFlow:
