@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ from supervisor.lineage.release import Release, make_release
 from supervisor.lineage.standing import Kind, Standing, judge
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
+from supervisor.postgres.connect import connection_lost, lost
 
 if TYPE_CHECKING:
     from supervisor.configuration import Configuration
@@ -39,10 +42,11 @@ class ReleaseGuard:
         """Look the release up, without the lock and changing nothing.
 
         Raises:
-            asyncpg.PostgresError, OSError: only when the session itself is lost.
+            SupervisorError: ``postgres.connection_lost``.
         """
         mine = make_release(_read_snapshot(configuration), configuration.installation.version, sql)
-        standing, ledger = await _judge(connection, configuration, mine)
+        with _loss_told():
+            standing, ledger = await _judge(connection, configuration, mine)
         return cls(configuration, mine, standing, ledger)
 
     @property
@@ -85,11 +89,12 @@ class ReleaseGuard:
         """Look again under the lock, and become the latest release before anything is changed, where that is due.
 
         Raises:
-            asyncpg.PostgresError, OSError: only when the session itself is lost.
+            SupervisorError: ``postgres.connection_lost``.
         """
-        self.standing, self._ledger = await _judge(connection, self.configuration, self.mine)
-        if self.standing.claims and self._ledger.writable:
-            await begin_release(connection, self.configuration.target.main_schema, self.mine)
+        with _loss_told():
+            self.standing, self._ledger = await _judge(connection, self.configuration, self.mine)
+            if self.standing.claims and self._ledger.writable:
+                await begin_release(connection, self.configuration.target.main_schema, self.mine)
 
     async def finish(self, connection: Connection) -> None:
         """Note that all of it has been applied.
@@ -98,10 +103,21 @@ class ReleaseGuard:
             connection: the session that still holds the lock.
 
         Raises:
-            asyncpg.PostgresError, OSError: only when the session itself is lost.
+            SupervisorError: ``postgres.connection_lost``.
         """
         if not self.standing.held and self._ledger.writable:
-            await finish_release(connection, self.configuration.target.main_schema, self.mine)
+            with _loss_told():
+                await finish_release(connection, self.configuration.target.main_schema, self.mine)
+
+
+@contextmanager
+def _loss_told() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not lost(error):
+            raise
+        raise connection_lost("the look at the releases", error) from error
 
 
 def _read_snapshot(configuration: Configuration) -> bytes | None:

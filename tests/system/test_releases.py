@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anyio
 import pytest
 
+from supervisor.configuration import configure
 from supervisor.dev.postgres import PostgresCluster
+from supervisor.lineage import release as lineage
+from supervisor.lineage.ledger import Ledger, begin_release, read_ledger
+from supervisor.lineage.standing import Record
+from supervisor.postgres.connect import connect
 from supervisor.postgres.lock import LOCK_KEY
 from tests.command import run_command
 from tests.database import Session
@@ -142,15 +148,20 @@ def test_a_branch_is_applied_and_named(old: Release, new: Release, session: Sess
 
 
 def test_two_deployments_in_two_schemas_of_one_database_do_not_count_as_each_others_releases(
-    old: Release, new: Release, session: Session
+    old: Release, session: Session
 ) -> None:
-    session.execute("CREATE SCHEMA aside")
-    for release in (old, new):
-        release.snapshot.unlink()
-    aside = new
-    new.migrate()
-    aside.environ |= {"DB_SEARCH_PATH": "aside"}
-    assert session.column("SELECT scope FROM supervisor.releases") == ["public"]
+    async def records() -> tuple[Ledger, Ledger]:
+        connection = await connect(configure(old.environ, old.folder).target, 10)
+        try:
+            assert await begin_release(connection, "public", bare)
+            return await read_ledger(connection, "public", bare), await read_ledger(connection, "aside", bare)
+        finally:
+            await connection.close()
+
+    bare = lineage.Release("a snapshot", "11.0.0", {})
+    own, aside = anyio.run(records)
+    assert own.record.latest is not None
+    assert aside == Ledger(Record(), writable=True)
 
 
 def test_without_a_record_and_the_right_to_make_one_boots_go_on_as_ever(
@@ -168,7 +179,6 @@ def test_without_a_record_and_the_right_to_make_one_boots_go_on_as_ever(
         process = old.migrate()
         assert process.of("state.not_kept")
         assert session.column(COLUMNS) == ["name"]
-        # Nothing is to do and nothing can be kept: no lock is taken for it.
     finally:
         session.execute(f"DROP OWNED BY plain_{database} CASCADE; DROP ROLE plain_{database}")
 
