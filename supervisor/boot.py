@@ -98,7 +98,12 @@ async def _run_all(
                 await boot.release.claim(boot.connection)
             boot.release.tell()
         report = settled.get(phase.name) if settled else None
-        reports.append(report or await _run_phase(phase, boot, lifecycle))
+        try:
+            reports.append(report or await _run_phase(phase, boot, lifecycle))
+        except SupervisorError as error:
+            if boot.release is not None and all(each.outcome.result != "changed" for each in reports):
+                await boot.release.withdraw(boot.connection, error.failure)
+            raise
     if boot.release is not None and settled == {}:
         await boot.release.finish(boot.connection)
     if boot.seal is not None:

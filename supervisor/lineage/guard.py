@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from supervisor.lineage.ledger import Ledger, begin_release, finish_release, read_ledger
+import anyio
+
+from supervisor import errors
+from supervisor.errors import Failure
+from supervisor.lineage.ledger import Ledger, begin_release, finish_release, read_ledger, withdraw_release
 from supervisor.lineage.release import Release, make_release
 from supervisor.lineage.standing import Kind, Standing, judge
 from supervisor.logs import events
@@ -19,6 +23,17 @@ if TYPE_CHECKING:
     from supervisor.postgres.connect import Connection
     from supervisor.postgres.sqlfile import SqlTree
 
+# They are raised by a look at what is to be done.
+_REFUSALS: Final = frozenset(
+    {
+        errors.SQL_CHECKSUM_MISMATCH,
+        errors.SQL_EXTENSION_MISSING,
+        errors.SQL_INVALID_FILE,
+        errors.SNAPSHOT_INVALID,
+        errors.SCHEMA_DESTRUCTIVE,
+    }
+)
+_WITHDRAW_S: Final = 2.0
 _log = get_log("release")
 
 
@@ -95,6 +110,20 @@ class ReleaseGuard:
             self.standing, self._ledger = await _judge(connection, self.configuration, self.mine)
             if self.standing.claims and self._ledger.writable:
                 await begin_release(connection, self.configuration.target.main_schema, self.mine)
+
+    async def withdraw(self, connection: Connection, failure: Failure) -> None:
+        """Give the place of the latest release back, after a refusal before anything was changed.
+
+        Never fails: at worst the release before it is held, and says so.
+
+        Args:
+            connection: the session that still holds the lock.
+            failure: what the refusal was; others may have changed something.
+        """
+        # One that went back to its place had another one before, which nobody knows any more.
+        if failure in _REFUSALS and self.standing.claims and self._ledger.record.position is None:
+            with suppress(Exception), anyio.move_on_after(_WITHDRAW_S, shield=True):
+                await withdraw_release(connection, self.configuration.target.main_schema, self.mine)
 
     async def finish(self, connection: Connection) -> None:
         """Note that all of it has been applied.

@@ -62,6 +62,7 @@ _FINISH: Final = """
     UPDATE supervisor.releases SET finished_at = now(), supervisor_version = $3
      WHERE scope = $1 AND digest = $2 AND finished_at IS NULL
 """
+_WITHDRAW: Final = "DELETE FROM supervisor.releases WHERE scope = $1 AND digest = $2 AND finished_at IS NULL"
 KEPT_RELEASES: Final = 200
 
 
@@ -137,6 +138,15 @@ async def begin_release(connection: Connection, scope: str, mine: Release) -> bo
         await connection.execute(_PRUNE, scope, KEPT_RELEASES)
 
     return await keep(connection, write)
+
+
+async def withdraw_release(connection: Connection, scope: str, mine: Release) -> None:
+    """Take a release off the record that was refused before it changed anything.
+
+    Raises:
+        asyncpg.PostgresError, OSError: it could not be taken off.
+    """
+    await connection.execute(_WITHDRAW, scope, mine.digest)
 
 
 async def finish_release(connection: Connection, scope: str, mine: Release) -> bool:

@@ -87,6 +87,19 @@ def test_an_old_replica_leaves_alone_what_a_killed_new_one_had_begun(
     expect_new(session)
 
 
+def test_a_release_that_is_refused_before_it_changes_anything_makes_none_older(
+    old: Release, new: Release, session: Session
+) -> None:
+    old.migrate()
+    new.files(_001_log="CREATE TABLE log (id bigint)")
+    new.migrate(status=2)
+    assert not old.migrate().of("release.superseded")
+    session.execute("INSERT INTO things (name) VALUES ('one')")
+    new.files(_001_log="CREATE TABLE log (id int)").schema(others="name")
+    new.migrate(status=6)
+    assert not old.migrate().of("release.superseded")
+
+
 def test_an_old_replica_that_waits_for_the_lock_looks_again_once_it_has_it(
     old: Release, new: Release, session: Session
 ) -> None:
