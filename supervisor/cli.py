@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from supervisor import __version__
 from supervisor.commands.grammar import RECORD_COMMANDS, add_record_commands
 from supervisor.console.arguments import add_commands
-from supervisor.errors import BUG, ExitCode, SupervisorError
+from supervisor.dry_run.arguments import add_dry_run, dry_run
+from supervisor.errors import ExitCode, as_failure
 
 if TYPE_CHECKING:
+    from supervisor.incidents.reporter import Reporter
     from supervisor.process.signals import SignalInbox
     from supervisor.run import Report
 
@@ -88,10 +90,13 @@ def make_parser() -> argparse.ArgumentParser:
     run = command("run", "Boot, then keep Directus running until a signal.", "docker run IMAGE run")
     run.add_argument("--once", action="store_true", help="end with status 0 as soon as Directus has been ready")
 
-    command(
+    migrate = command(
         "migrate",
         "Run the phases, then exit: the CI gate and the init container.",
         "docker run --rm -e DB_HOST=… IMAGE migrate && echo 'the database is up to date'",
+    )
+    migrate.add_argument(
+        "--expect-unchanged", action="store_true", help="exit 1 when a phase had something to change (CI: a second run)"
     )
 
     dev = command(
@@ -102,16 +107,7 @@ def make_parser() -> argparse.ArgumentParser:
     dev.add_argument("--once", action="store_true", help="boot, wait until ready, print the phases, and exit")
     dev.add_argument("--fresh", action="store_true", help="start over with an empty database")
 
-    dry_run = command(
-        "dry-run",
-        "Try the deployment on a throwaway database: check, then all phases twice; 0 when the second changes nothing.",
-        "directus-supervisor dry-run --against postgres://ci:…@db.local/postgres",
-    )
-    dry_run.add_argument(
-        "--against", metavar="URL", help="a server to make the database on (default: one of its own, gone afterwards)"
-    )
-    dry_run.add_argument("--keep", action="store_true", help="leave the database, and say how to reach it")
-    dry_run.add_argument("--json", action="store_true", help="the account as one JSON object")
+    add_dry_run(command)
 
     check = command(
         "check",
@@ -227,11 +223,11 @@ def _run(options: argparse.Namespace, inbox: SignalInbox) -> int:
     return _engine(inbox, command="run", launch=True, once=options.once)
 
 
-def _migrate(_options: argparse.Namespace, inbox: SignalInbox) -> int:
-    return _engine(inbox, command="migrate", launch=False, once=False)
+def _migrate(options: argparse.Namespace, inbox: SignalInbox) -> int:
+    return _engine(inbox, command="migrate", launch=False, once=False, unchanged=options.expect_unchanged)
 
 
-def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool) -> int:
+def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool, unchanged: bool = False) -> int:
     started = time.monotonic()
     from supervisor.logs import events  # noqa: PLC0415
     from supervisor.logs.setup import close, get_log, set_up  # noqa: PLC0415
@@ -248,42 +244,38 @@ def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool) -> in
         python=".".join(map(str, sys.version_info[:3])),
         run=command,
     )
+    from supervisor.incidents.reporter import Reporter  # noqa: PLC0415 - after the first log line
+
+    reporter = Reporter(early, started)
     exit_code = 0
     try:
-        report = _run_engine(inbox, launch=launch, once=once)
+        report = _run_engine(inbox, reporter, launch=launch, once=once)
         # A stop is what `run` is for; a migration that was stopped is not done.
         if report.stopped_by is not None and not launch:
             exit_code = _BY_SIGNAL + report.stopped_by
         elif report.ended_with is not None:
             exit_code = report.ended_with.shell_code
+        elif unchanged:
+            _expect_unchanged(report)
         log.emit(events.SUPERVISOR_STOPPED, exit_code=exit_code, uptime_s=round(time.monotonic() - started, 3))
         if once:
             _print_summary(report)
-    except SupervisorError as error:
-        exit_code = error.exit_code
-        log.emit(
-            events.SUPERVISOR_FAILED,
-            code=error.failure.code,
-            message=error.message,
-            remedy=error.remedy,
-            exit_code=exit_code,
-            **error.facts,
-        )
     except Exception as error:  # noqa: BLE001 - PID 1 must explain even what it does not understand
-        exit_code = ExitCode.BUG
+        failure = as_failure(reporter.ended_by(error))
+        exit_code = failure.exit_code
         log.emit(
             events.SUPERVISOR_FAILED,
-            code=BUG.code,
-            message=f"{type(error).__name__}: {error}",
-            remedy=BUG.remedy,
-            exit_code=exit_code,
-            exc_info=error,
+            code=failure.failure.code,
+            message=failure.message,
+            remedy=failure.remedy,
+            exit_code=int(exit_code),
         )
+    reporter.close()
     close()
     return int(exit_code)
 
 
-def _run_engine(inbox: SignalInbox, *, launch: bool, once: bool) -> Report:
+def _run_engine(inbox: SignalInbox, reporter: Reporter, *, launch: bool, once: bool) -> Report:
     import anyio  # noqa: PLC0415 - after the first log line
 
     from supervisor.configuration import configure, log_warnings  # noqa: PLC0415
@@ -296,11 +288,18 @@ def _run_engine(inbox: SignalInbox, *, launch: bool, once: bool) -> Report:
     configuration = configure(os.environ, Path.cwd())
     redactor.know(configuration.secrets)
     log_warnings(configuration)
+    reporter.booting(configuration)
 
     async def run() -> Report:
-        return await run_supervisor(configuration, inbox, launch=launch, once=once)
+        return await run_supervisor(configuration, inbox, reporter, launch=launch, once=once)
 
     return anyio.run(run)
+
+
+def _expect_unchanged(report: Report) -> None:
+    from supervisor.report import expect_unchanged  # noqa: PLC0415
+
+    expect_unchanged(report)
 
 
 def _print_summary(report: Report) -> None:
@@ -313,12 +312,6 @@ def _dev(options: argparse.Namespace, _inbox: SignalInbox) -> int:
     from supervisor.dev.command import run_dev  # noqa: PLC0415
 
     return run_dev(Path.cwd(), once=options.once, fresh=options.fresh)
-
-
-def _dry_run(options: argparse.Namespace, _inbox: SignalInbox) -> int:
-    from supervisor.dry_run.command import Options, run_dry  # noqa: PLC0415
-
-    return run_dry(os.environ, Path.cwd(), Options(options.against, options.keep, options.json))
 
 
 def _check(options: argparse.Namespace, _inbox: SignalInbox) -> int:
@@ -388,7 +381,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, SignalInbox], int]]] = 
     "run": _run,
     "migrate": _migrate,
     "dev": _dev,
-    "dry-run": _dry_run,
+    "dry-run": lambda options, _inbox: dry_run(options),
     "check": _check,
     **dict.fromkeys(RECORD_COMMANDS, _on_records),
     "restore": _restore,
