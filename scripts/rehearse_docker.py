@@ -42,7 +42,9 @@ def _by_podman(folder: Path, command: str, rest: Sequence[str]) -> int:
     else:
         print(f"docker {command} is not rehearsed", file=sys.stderr)
         return 125
-    return subprocess.call([*given["podman"], *words])
+    # Podman insists on the file of a login, which was only recorded.
+    environ = {name: value for name, value in os.environ.items() if name != "DOCKER_CONFIG"}
+    return subprocess.call([*given["podman"], *words], env=environ)
 
 
 def _by_checkout(command: str, rest: Sequence[str]) -> int:
