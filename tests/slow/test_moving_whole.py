@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.dev.paths import project_data_folder
 from supervisor.dev.postgres import PostgresCluster
 from supervisor.dev.postgres_binaries import find_postgres
 from tests.database import Session
@@ -114,7 +115,11 @@ def test_a_dry_run_with_the_real_directus_is_at_rest(
         del rally.environ[name]
     rally.environ["XDG_DATA_HOME"] = str(tmp_path / "data")
     shutil.copytree(PROJECT / "snapshots", rally.folder / "snapshots", dirs_exist_ok=True)
-    with rally.start("dry-run") as process:
-        process.expect_exit(0, timeout_s=400)
+    data = project_data_folder(rally.folder, rally.environ)
+    try:
+        with rally.start("dry-run") as process:
+            process.expect_exit(0, timeout_s=400)
+    finally:
+        shutil.rmtree(data.with_name(f"{data.name}-dry-run"), ignore_errors=True)
     assert "the second run changed nothing" in process.text
     assert "not tried: pre-schema/001_timescaledb.sql" in process.text
