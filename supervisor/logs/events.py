@@ -60,6 +60,11 @@ SIGNAL_RECEIVED = _event("signal.received", "info", "A `signal` came, and what f
 CONFIG_WARNING = _event("config.warning", "warning", "A setting is usable but unwise; `message` and `remedy` say why.")
 LIBRARY_LINE = _event("library.line", "warning", "A library (`logger`) had something to say: `message`.")
 
+TRACE_SPAN = _event(
+    "trace.span",
+    "info",
+    "A `span` of the boot's trace, with OTEL_TRACES_EXPORTER=console: `trace_id`, `span_id`, `duration_s`, `status`.",
+)
 STATE_REPORT = _event(
     "state.report",
     "info",
