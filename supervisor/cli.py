@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from supervisor import __version__
+from supervisor.check.arguments import add_check
 from supervisor.commands.grammar import RECORD_COMMANDS, add_record_commands
 from supervisor.console.arguments import add_commands
+from supervisor.dry_run.arguments import add_dry_run, dry_run
 from supervisor.errors import ExitCode, as_failure
 from supervisor.explain.arguments import add_explain, explain
 
@@ -34,6 +36,7 @@ examples:
   directus-supervisor run                 boot, then supervise Directus (the container's command)
   directus-supervisor migrate             bring the database up to date and exit (CI gate, init container)
   directus-supervisor dev                 the same on a bare machine: embedded PostgreSQL, Directus from npm
+  directus-supervisor dry-run             try all of it on a throwaway database, twice
   directus-supervisor check               find mistakes in the SQL files without a database (CI, pre-commit)
   directus-supervisor plan                show what a boot would do with the SQL files; --check for CI
   directus-supervisor history             show the past boots
@@ -107,31 +110,9 @@ def make_parser() -> argparse.ArgumentParser:
     dev.add_argument("--once", action="store_true", help="boot, wait until ready, print the phases, and exit")
     dev.add_argument("--fresh", action="store_true", help="start over with an empty database")
 
-    check = command(
-        "check",
-        "Find mistakes in the SQL files and the snapshot without a database; exit 0 or 1.",
-        "directus-supervisor check --strict --format github",
-    )
-    check.add_argument(
-        "directory",
-        nargs="?",
-        type=Path,
-        metavar="DIR",
-        help="the deployment, or its SQL folder (default: this folder)",
-    )
-    check.add_argument(
-        "--format", dest="output", choices=("text", "json", "github"), default="text", help="of the findings"
-    )
-    check.add_argument("--strict", action="store_true", help="let warnings count: exit 1 for them, too")
-    check.add_argument("--lint", action="store_true", help="add what squawk finds (locks, rewrites, breaking changes)")
-    check.add_argument(
-        "--assume",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a relation that something else creates; repeatable",
-    )
+    add_dry_run(command)
 
+    add_check(command)
     add_record_commands(command)
 
     restore = command(
@@ -382,6 +363,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, SignalInbox], int]]] = 
     "run": _run,
     "migrate": _migrate,
     "dev": _dev,
+    "dry-run": lambda options, _inbox: dry_run(options),
     "check": _check,
     **dict.fromkeys(RECORD_COMMANDS, _on_records),
     "restore": _restore,

@@ -1,8 +1,8 @@
 """The catalogue of failures: a stable code, an exit status and a remedy for each.
 
 Every way in which this program ends other than "stopped as asked" is one entry here and one section of
-``docs/runbook.md``. The statuses 2, 3 and 4 are those of the bash flow that this program replaces; 64 to 66, 70, 71
-and 78 are the BSD ``sysexits(3)``; 126, 127 and 128+n are the shell's.
+``docs/runbook.md``. 1 is what a check ends with that found something; 2, 3 and 4 are those of the bash flow that this
+program replaces; 64 to 66, 70, 71 and 78 are the BSD ``sysexits(3)``; 126, 127 and 128+n are the shell's.
 """
 
 from __future__ import annotations
@@ -340,6 +340,24 @@ USAGE = _failure(
     ExitCode.USAGE,
     "The command line is wrong.",
     "See `directus-supervisor --help`.",
+)
+DRY_RUN_DATABASE = _failure(
+    "dry_run.database",
+    ExitCode.CONFIG,
+    "The database of a dry run could not be made.",
+    "Name a server on which the user may make databases, or leave --against out.",
+)
+DRY_RUN_NOT_ISOLATED = _failure(
+    "dry_run.not_isolated",
+    ExitCode.CONFIG,
+    "The configuration leads a dry run elsewhere than to the database that it made; nothing was run.",
+    "Take what leads there out of the file that is named, or point CONFIG_PATH to a copy without it.",
+)
+DRY_RUN_NOT_SETTLED = _failure(
+    "dry_run.not_settled",
+    ExitCode.UNEXPECTED_CHANGE,
+    "The phases changed something in their second run, on a database that the first one had brought up to date.",
+    "Make what is named come to rest: each further boot would do it again, in every replica.",
 )
 LOG_UNREADABLE = _failure(
     "explain.unreadable",

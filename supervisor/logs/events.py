@@ -140,6 +140,27 @@ PHASE_FAILED = _event(
     "phase.failed", "error", "A `phase` failed after `duration_s`; the failure follows.", "duration_s"
 )
 
+RELEASE_SUPERSEDED = _event(
+    "release.superseded",
+    "warning",
+    "The `latest` release of this database is newer than this `release`, for `reason`: SQL files and schema are left "
+    "as they are, everything else goes on; `since` tells when and by whom, `remedy` how to go back on purpose.",
+    "release latest reason since remedy",
+)
+RELEASE_DIVERGED = _event(
+    "release.diverged",
+    "warning",
+    "This `release` and the `latest` one of this database each have what the other has not (`reason`); it is applied.",
+    "release latest reason since",
+)
+RELEASE_DOWNGRADED = _event(
+    "release.downgraded",
+    "warning",
+    "This `release` is applied although the `latest` one is newer (`reason`): that was allowed, or neither was ever "
+    "applied as a whole.",
+    "release latest reason since",
+)
+
 # Postgres and the lock
 POSTGRES_WAITING = _event(
     "postgres.waiting",

@@ -22,6 +22,7 @@ COMPONENTS: Final = (
     "migrations",
     "postgres",
     "process",
+    "release",
     "schema",
     "side",
     "state",
