@@ -46,7 +46,9 @@ async def run(boot: Boot) -> Outcome:
         configuration.installation.version,
         abandon_on_cancel=True,
     )
-    applied = await apply_snapshot(configuration, boot.init, boot.lock, boot.sql)
+    applied = await apply_snapshot(configuration, boot.worker, boot.lock, boot.sql)
+    # It was the last step of Directus; SQL files may take long.
+    await boot.worker.end()
     if applied.complete and applied.sealed is not None:
         boot.seal = Seal(seen.inputs, applied.sealed)
     return Outcome(applied.result, applied.summary)

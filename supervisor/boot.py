@@ -14,6 +14,7 @@ import structlog
 
 from phases import PHASES
 from supervisor.directus.fast_path import keep_record
+from supervisor.directus.worker import Worker
 from supervisor.errors import BUG, SupervisorError
 from supervisor.lifecycle import Lifecycle
 from supervisor.logs import events
@@ -92,6 +93,8 @@ async def _run_all(
                 boot.lock = await stack.enter_async_context(
                     migration_lock(boot.connection, settings.lock_timeout_s, boot.configuration.target)
                 )
+                worker = Worker(boot.configuration, boot.init, boot.make_room)
+                boot.worker = await stack.enter_async_context(worker)
         report = settled.get(phase.name) if settled else None
         reports.append(report or await _run_phase(phase, boot, lifecycle))
     if boot.seal is not None:
