@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import anyio
+import structlog
 
 from supervisor.configuration import Configuration
 from supervisor.directus.node import told_ahead, with_ahead
@@ -38,6 +39,7 @@ class OutputLog:
     def __init__(self, process: str, log: Log) -> None:
         self._process = process
         self._log = log
+        self._context: dict[str, object] = {}
         self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
         self.last_errors: deque[str] = deque(maxlen=KEPT_LINES)
 
@@ -48,7 +50,12 @@ class OutputLog:
             self.last_lines.append(entry.message)
             if entry.level == "error" or not entry.structured:
                 self.last_errors.append(entry.message)
-        fields: dict[str, object] = {"process": self._process, "stream": stream, "message": entry.message}
+        fields: dict[str, object] = {
+            **self._context,
+            "process": self._process,
+            "stream": stream,
+            "message": entry.message,
+        }
         if entry.data:
             fields["data"] = entry.data
         if line.partial:
@@ -58,6 +65,8 @@ class OutputLog:
     def begin(self, process: str) -> None:
         """What comes from now on is another one's; let go of the lines kept so far."""
         self._process = process
+        # Its lines are read by tasks that were begun in another phase.
+        self._context = structlog.contextvars.get_contextvars()
         self.forget()
 
     def forget(self) -> None:
