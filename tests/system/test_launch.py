@@ -88,7 +88,11 @@ def test_one_that_died_while_it_waited_is_started_again_and_not_counted(
 def test_it_is_not_started_ahead_where_a_step_could_change_it_or_nobody_wants_it(deployment: Deployment) -> None:
     deployment.environ["SUPERVISOR_LOG_LEVEL"] = "debug"
     config = deployment.folder / "supervisor.yaml"
-    for text in ("start_ahead: false", "steps: [{name: build, command: 'true', after: post_schema}]", "command: sleep 60"):
+    for text in (
+        "start_ahead: false",
+        "steps: [{name: build, command: 'true', after: post_schema}]",
+        "command: sleep 60",
+    ):
         config.write_text(text)
         with deployment.start("run") as process:
             process.wait_for("process.started", process="directus")
