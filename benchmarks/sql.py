@@ -16,7 +16,7 @@ from typing import Final
 
 from benchmarks import proc
 from benchmarks.deployment import Deployment
-from benchmarks.parts import INSTALLED, Parts, set_up_parts
+from benchmarks.parts import Parts, set_up_parts
 from benchmarks.table import Figure, print_figures, status_of
 from benchmarks.watched import Command, MeasurementError, Watched
 
@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--replicas", type=int, default=10, metavar="N", help="replicas at once (10)")
     parser.add_argument("--only", choices=_GROUPS, action="append", help="measure this group alone; repeatable")
     parser.add_argument("-n", type=int, default=3, metavar="N", help="runs per side (3); medians count")
-    parser.add_argument("--program", type=Path, default=INSTALLED, help="the directus-supervisor to measure")
+    parser.add_argument("--program", type=Path, help="the directus-supervisor to measure; default: this tree")
     options = parser.parse_args()
     groups = options.only or _GROUPS
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 PROGRAM: Final = "directus-supervisor"
 
 _LONGEST_S: Final = 86_400.0
+# As a shell tells an end by a signal.
+_BY_SIGNAL: Final = 128
 
 _EPILOG: Final = """\
 examples:
@@ -46,7 +50,18 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(ExitCode.USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+        self.exit(ExitCode.USAGE, f"{self.prog}: {_with_nearest(message)}; see `{self.prog} --help`\n")
+
+
+def _with_nearest(message: str) -> str:
+    """The message of argparse, but for a wrong choice that is nearly a right one: that one instead of all."""
+    import difflib  # noqa: PLC0415 - for a mistake alone
+
+    wrong = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+    if wrong is None:
+        return message
+    near = difflib.get_close_matches(wrong[1], wrong[2].replace("'", "").split(", "), n=1)
+    return f"invalid choice: '{wrong[1]}', did you mean '{near[0]}'?" if near else message
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -182,9 +197,18 @@ def main(arguments: Sequence[str], inbox: SignalInbox) -> int:
     Returns:
         The status to exit with.
     """
-    options = make_parser().parse_args(arguments)
-    run: Callable[[argparse.Namespace, SignalInbox], int] = _COMMANDS[options.command]
-    return run(options, inbox)
+    try:
+        try:
+            options = make_parser().parse_args(arguments)
+            return _COMMANDS[options.command](options, inbox)
+        finally:
+            # Python has none for one that was closed at the start.
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        # `config | head`: whoever reads has enough. What is buffered must not be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BY_SIGNAL + signal.SIGPIPE
 
 
 def _run(options: argparse.Namespace, inbox: SignalInbox) -> int:
@@ -217,7 +241,7 @@ def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool) -> in
         report = _run_engine(inbox, launch=launch, once=once)
         # A stop is what `run` is for; a migration that was stopped is not done.
         if report.stopped_by is not None and not launch:
-            exit_code = 128 + report.stopped_by
+            exit_code = _BY_SIGNAL + report.stopped_by
         elif report.ended_with is not None:
             exit_code = report.ended_with.shell_code
         log.emit(events.SUPERVISOR_STOPPED, exit_code=exit_code, uptime_s=round(time.monotonic() - started, 3))
@@ -360,6 +384,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, SignalInbox], int]]] = 
     "status": _console,
     "top": _console,
     "logs": _console,
+    "log-level": _console,
     "reload": _console,
     "exec": _exec,
     "version": _version,

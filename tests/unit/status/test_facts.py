@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,22 @@ def test_an_event_that_is_not_understood_stops_nobody() -> None:
     recorder = Recorder()
     recorder.happened(events.STATE_CHANGED.name, {"state": "no such state"})
     assert recorder.misunderstood == 1
+
+
+def test_a_look_in_passing_is_due_while_something_runs_and_not_more_often_than_every_ten_seconds() -> None:
+    now = 100.0
+    recorder = Recorder(lambda: now)
+    observatory = Observatory(recorder, None, clock=lambda: now)
+    assert not observatory.is_due_in_passing()
+    recorder.happened(events.PROCESS_STARTED.name, {"process": "directus", "pid": os.getpid()})
+    for _ in range(3):
+        assert observatory.is_due_in_passing()
+        observatory.look()
+        now += 9.9
+        assert not observatory.is_due_in_passing()
+        now += 0.2
+    (process,) = observatory.picture().processes
+    assert len(process.history) == 4
 
 
 def test_a_line_with_a_lower_number_than_the_kept_ones_is_gone() -> None:
