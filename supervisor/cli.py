@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from supervisor import __version__
 from supervisor.commands.grammar import RECORD_COMMANDS, add_record_commands
 from supervisor.console.arguments import add_commands
-from supervisor.errors import BUG, ExitCode, SupervisorError
+from supervisor.errors import ExitCode, as_failure
 
 if TYPE_CHECKING:
+    from supervisor.incidents.reporter import Reporter
     from supervisor.process.signals import SignalInbox
     from supervisor.run import Report
 
@@ -87,10 +88,13 @@ def make_parser() -> argparse.ArgumentParser:
     run = command("run", "Boot, then keep Directus running until a signal.", "docker run IMAGE run")
     run.add_argument("--once", action="store_true", help="end with status 0 as soon as Directus has been ready")
 
-    command(
+    migrate = command(
         "migrate",
         "Run the phases, then exit: the CI gate and the init container.",
         "docker run --rm -e DB_HOST=… IMAGE migrate && echo 'the database is up to date'",
+    )
+    migrate.add_argument(
+        "--expect-unchanged", action="store_true", help="exit 1 when a phase had something to change (CI: a second run)"
     )
 
     dev = command(
@@ -215,11 +219,11 @@ def _run(options: argparse.Namespace, inbox: SignalInbox) -> int:
     return _engine(inbox, command="run", launch=True, once=options.once)
 
 
-def _migrate(_options: argparse.Namespace, inbox: SignalInbox) -> int:
-    return _engine(inbox, command="migrate", launch=False, once=False)
+def _migrate(options: argparse.Namespace, inbox: SignalInbox) -> int:
+    return _engine(inbox, command="migrate", launch=False, once=False, unchanged=options.expect_unchanged)
 
 
-def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool) -> int:
+def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool, unchanged: bool = False) -> int:
     started = time.monotonic()
     from supervisor.logs import events  # noqa: PLC0415
     from supervisor.logs.setup import close, get_log, set_up  # noqa: PLC0415
@@ -236,42 +240,38 @@ def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool) -> in
         python=".".join(map(str, sys.version_info[:3])),
         run=command,
     )
+    from supervisor.incidents.reporter import Reporter  # noqa: PLC0415 - after the first log line
+
+    reporter = Reporter(early, started)
     exit_code = 0
     try:
-        report = _run_engine(inbox, launch=launch, once=once)
+        report = _run_engine(inbox, reporter, launch=launch, once=once)
         # A stop is what `run` is for; a migration that was stopped is not done.
         if report.stopped_by is not None and not launch:
             exit_code = _BY_SIGNAL + report.stopped_by
         elif report.ended_with is not None:
             exit_code = report.ended_with.shell_code
+        elif unchanged:
+            _expect_unchanged(report)
         log.emit(events.SUPERVISOR_STOPPED, exit_code=exit_code, uptime_s=round(time.monotonic() - started, 3))
         if once:
             _print_summary(report)
-    except SupervisorError as error:
-        exit_code = error.exit_code
-        log.emit(
-            events.SUPERVISOR_FAILED,
-            code=error.failure.code,
-            message=error.message,
-            remedy=error.remedy,
-            exit_code=exit_code,
-            **error.facts,
-        )
     except Exception as error:  # noqa: BLE001 - PID 1 must explain even what it does not understand
-        exit_code = ExitCode.BUG
+        failure = as_failure(reporter.ended_by(error))
+        exit_code = failure.exit_code
         log.emit(
             events.SUPERVISOR_FAILED,
-            code=BUG.code,
-            message=f"{type(error).__name__}: {error}",
-            remedy=BUG.remedy,
-            exit_code=exit_code,
-            exc_info=error,
+            code=failure.failure.code,
+            message=failure.message,
+            remedy=failure.remedy,
+            exit_code=int(exit_code),
         )
+    reporter.close()
     close()
     return int(exit_code)
 
 
-def _run_engine(inbox: SignalInbox, *, launch: bool, once: bool) -> Report:
+def _run_engine(inbox: SignalInbox, reporter: Reporter, *, launch: bool, once: bool) -> Report:
     import anyio  # noqa: PLC0415 - after the first log line
 
     from supervisor.configuration import configure, log_warnings  # noqa: PLC0415
@@ -284,15 +284,22 @@ def _run_engine(inbox: SignalInbox, *, launch: bool, once: bool) -> Report:
     configuration = configure(os.environ, Path.cwd())
     redactor.know(configuration.secrets)
     log_warnings(configuration)
+    reporter.booting(configuration)
     directus = Launch(configuration)
     if launch:
         directus.start_ahead()
     from supervisor.run import run_supervisor  # noqa: PLC0415 - these imports take as long as all before, Node works
 
     async def run() -> Report:
-        return await run_supervisor(configuration, inbox, directus, launch=launch, once=once)
+        return await run_supervisor(configuration, inbox, directus, reporter, launch=launch, once=once)
 
     return anyio.run(run)
+
+
+def _expect_unchanged(report: Report) -> None:
+    from supervisor.report import expect_unchanged  # noqa: PLC0415
+
+    expect_unchanged(report)
 
 
 def _print_summary(report: Report) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -18,6 +18,7 @@ import anyio
 
 from supervisor.directus.commands import OutputLog
 from supervisor.directus.node import told_ahead, with_ahead
+from supervisor.errors import SupervisorError
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
 from supervisor.process.child import Child, ChildSpec, Spawned, running
@@ -78,18 +79,16 @@ class Launch:
         return settings.start_ahead and not settings.command and not configuration.programs.steps
 
     def start_ahead(self) -> None:
-        """Start the process where it may; there need not be an event loop yet.
-
-        Raises:
-            SupervisorError: ``process.not_found`` or ``process.not_executable``.
-        """
+        """Start the process where it may; there need not be an event loop yet."""
         if not self.may_start_ahead:
             return
         configuration = self._configuration
         modules = configuration.installation.api / "dist" / "cli" / "index.js"
         environment = told_ahead(configuration, configuration.child_environment, wait=modules)
         spec = replace(self.spec, environment=environment, on_message=self._deliver)
-        self._spawned = (spec, Spawned(spec))
+        # What is wrong is told when its turn has come, after the phases.
+        with suppress(SupervisorError):
+            self._spawned = (spec, Spawned(spec))
 
     async def adopt(self, init: Init) -> None:
         """Hear the process that was started ahead; to be called before the init reaps for the first time."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import structlog
@@ -80,12 +80,20 @@ class StepResult:
     """How a Directus step ended.
 
     Attributes:
+        step: its name.
         status: of its process; None when it took too long and was stopped.
         last_lines: what it wrote at the end.
     """
 
+    step: str
     status: ExitStatus | None
     last_lines: tuple[str, ...]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the record of its failure says of it."""
+        status = self.status.as_childs if self.status is not None else {}
+        return {"process": self.step, **status, "last_lines": list(self.last_lines)}
 
     @property
     def account(self) -> str:
@@ -126,4 +134,4 @@ async def run_command(configuration: Configuration, init: Init, *command: str) -
         log.emit(events.DIRECTUS_STEP, step=step, pid=child.pid)
         with anyio.move_on_after(configuration.settings.step_timeout_s):
             status = await child.wait()
-    return StepResult(status, tuple(output.last_lines))
+    return StepResult(step, status, tuple(output.last_lines))

@@ -122,7 +122,7 @@ class Worker:
         if not done.is_set():
             # Its last words are complete once it has ended.
             await self.end()
-        return StepResult(status, tuple(output.last_lines))
+        return StepResult(step, status, tuple(output.last_lines))
 
     def _deliver(self, message: object) -> None:
         if self._hear is not None:

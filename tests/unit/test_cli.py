@@ -24,6 +24,7 @@ COMMANDS = (
     "repair",
     "baseline",
     "history",
+    "incidents",
     "check",
     "config",
     "health",
