@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from supervisor.configuration import Configuration
     from supervisor.directus.fast_path import Seal
     from supervisor.directus.worker import Worker
+    from supervisor.lineage.guard import ReleaseGuard
     from supervisor.postgres.connect import Connection
     from supervisor.postgres.lock import Lock
     from supervisor.postgres.sqlfile import SqlTree
@@ -43,6 +44,7 @@ class Boot:
         init: starts and reaps processes.
         make_room: called before more of Directus' processes are started.
         seal: left by a schema apply after which nothing was left to do; None when none has run.
+        release: what is known of the release that boots; None until the database was asked.
     """
 
     configuration: Configuration
@@ -50,6 +52,7 @@ class Boot:
     init: Init
     make_room: Callable[[], Awaitable[None]]
     seal: Seal | None = field(default=None, init=False)
+    release: ReleaseGuard | None = field(default=None, init=False)
     _connection: Connection | None = field(default=None, init=False)
     _lock: Lock | None = field(default=None, init=False)
     _worker: Worker | None = field(default=None, init=False)
@@ -120,9 +123,11 @@ class Phase:
         locked: whether it runs under the migration lock.
         look: looks, without the lock and changing nothing, whether the step has anything to do; None when it always
             has. When no locked phase has, the lock is not taken; else all of them run under it, and look again.
+        yields: whether it is left out when a newer release has brought the database on.
     """
 
     name: str
     run: Run
     locked: bool = True
     look: Look | None = None
+    yields: bool = False

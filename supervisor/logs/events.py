@@ -60,6 +60,11 @@ SIGNAL_RECEIVED = _event("signal.received", "info", "A `signal` came, and what f
 CONFIG_WARNING = _event("config.warning", "warning", "A setting is usable but unwise; `message` and `remedy` say why.")
 LIBRARY_LINE = _event("library.line", "warning", "A library (`logger`) had something to say: `message`.")
 
+TRACE_SPAN = _event(
+    "trace.span",
+    "info",
+    "A `span` of the boot's trace, with OTEL_TRACES_EXPORTER=console: `trace_id`, `span_id`, `duration_s`, `status`.",
+)
 STATE_REPORT = _event(
     "state.report",
     "info",
@@ -84,6 +89,24 @@ PHASE_FINISHED = _event(
     "A `phase` is done: `outcome` (changed, unchanged, skipped), `summary`, `duration_s`.",
 )
 PHASE_FAILED = _event("phase.failed", "error", "A `phase` failed after `duration_s`; the failure follows.")
+
+RELEASE_SUPERSEDED = _event(
+    "release.superseded",
+    "warning",
+    "The `latest` release of this database is newer than this `release`, for `reason`: SQL files and schema are left "
+    "as they are, everything else goes on; `since` tells when and by whom, `remedy` how to go back on purpose.",
+)
+RELEASE_DIVERGED = _event(
+    "release.diverged",
+    "warning",
+    "This `release` and the `latest` one of this database each have what the other has not (`reason`); it is applied.",
+)
+RELEASE_DOWNGRADED = _event(
+    "release.downgraded",
+    "warning",
+    "This `release` is applied although the `latest` one is newer (`reason`): that was allowed, or neither was ever "
+    "applied as a whole.",
+)
 
 # Postgres and the lock
 POSTGRES_WAITING = _event(

@@ -7,7 +7,8 @@ import logging
 import math
 import os
 import uuid
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, cast
 
@@ -36,8 +37,9 @@ class Log(structlog.BoundLoggerBase):
             fields: what this occurrence adds.
         """
         severity = level or event.level
-        if _witness is not None and event is not PROCESS_OUTPUT:
-            _witness.happened(event.name, {**structlog.contextvars.get_contextvars(), **fields})
+        if event is not PROCESS_OUTPUT:
+            for witness in _witnesses:
+                witness.happened(event.name, {**structlog.contextvars.get_contextvars(), **fields})
         if LEVELS[severity] >= _threshold:
             self._proxy_to_logger(severity, event.name, **fields)
 
@@ -72,7 +74,7 @@ boot_id: Final = uuid.uuid4().hex[:12]
 redactor: Final = Redactor()
 sink: Final = LineSink(1)
 _threshold = LEVELS["info"]
-_witness: Witness | None = None
+_witnesses: tuple[Witness, ...] = ()
 
 
 def set_up(log_format: str, log_level: str) -> None:
@@ -105,10 +107,15 @@ def set_level(name: str) -> None:
     _threshold = LEVELS[name]
 
 
-def be_heard_by(witness: Witness | None) -> None:
-    """Tell one witness of everything that is logged from now on; None ends that."""
-    global _witness  # noqa: PLW0603 - as in `set_up`
-    _witness = witness
+@contextmanager
+def heard_by(witness: Witness) -> Iterator[None]:
+    """Tell a witness of everything that is logged for the duration of the context; there may be several."""
+    global _witnesses  # noqa: PLW0603 - as in `set_up`
+    _witnesses = (*_witnesses, witness)
+    try:
+        yield
+    finally:
+        _witnesses = tuple(one for one in _witnesses if one is not witness)
 
 
 def get_log(component: str) -> Log:
@@ -153,10 +160,11 @@ class _Render:
         if redactor.concerns(line):
             shown = {name: value if name in _OWN else redactor.value(value) for name, value in plain.items()}
             line = str(self._render(logger, method, dict(shown)))
-        if _witness is not None:
+        if _witnesses:
             size_bytes = len(line if line.isascii() else line.encode("utf-8", "backslashreplace")) + 1
             text = line if self._render is _render_json else _render_json(logger, method, shown)
-            _witness.written(plain, size_bytes, text)
+            for witness in _witnesses:
+                witness.written(plain, size_bytes, text)
         return line
 
 

@@ -71,16 +71,13 @@ def test_a_reload_is_a_restart_and_no_incident() -> None:
 def test_secrets_are_masked_in_the_picture_and_in_the_kept_lines() -> None:
     recorder = Recorder()
     setup.redactor.know(["open-sesame"])
-    setup.be_heard_by(recorder)
-    try:
+    with setup.heard_by(recorder):
         get_log("process").emit(
             events.PROCESS_RESTARTING, process="directus", reason="open-sesame", cause="exit", oom=False, delay_s=1
         )
         get_log("incident").emit(events.INCIDENT, code="process.exit", message="open-sesame", remedy="open-sesame")
         get_log("process").emit(events.STATE_CHANGED, before="ready", state="failed", reason="open-sesame")
         get_log("boot").emit(events.BOOT_STARTED, database="open-sesame@x", phases=["open"])
-    finally:
-        setup.be_heard_by(None)
     shown = as_json(Observatory(recorder, None).picture()) + "".join(line.text for line in recorder.lines.after(0))
     assert "open-sesame" not in shown
     assert shown.count("[redacted]") >= 5
@@ -90,14 +87,11 @@ def test_secrets_are_masked_in_the_picture_and_in_the_kept_lines() -> None:
 @pytest.mark.usefixtures("captured")
 def test_the_log_is_counted_by_who_spoke_and_kept_below_a_bound() -> None:
     recorder = Recorder()
-    setup.be_heard_by(recorder)
-    try:
+    with setup.heard_by(recorder):
         for number in range(KEPT_LINES + 10):
             get_log("x").emit(events.PROCESS_OUTPUT, process="directus", stream="stdout", message=f"é {number}")
         get_log("x").emit(events.PROCESS_OUTPUT, process="directus", stream="stderr", message="y" * 300_000)
         get_log("x").emit(events.SQL_NOTICE, file="f", message="n")
-    finally:
-        setup.be_heard_by(None)
     assert recorder.streams["directus", "stdout"].lines == KEPT_LINES + 10
     assert recorder.streams["directus", "stderr"].bytes > 300_000
     assert recorder.streams["supervisor", "log"].lines == 1
