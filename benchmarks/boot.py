@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from benchmarks import proc
 from benchmarks.deployment import Deployment
 from benchmarks.parts import set_up_parts
 from benchmarks.table import Figure, print_figures, status_of
-from benchmarks.watched import Command, Watched
+from benchmarks.watched import Command, MeasurementError, Watched
 
+_FILLED_S: Final = 120.0
+_POLL_S: Final = 0.2
 _Side = tuple[Callable[[], Deployment], Callable[[Deployment], Command]]
 
 
@@ -26,29 +31,66 @@ def main() -> int:
     options = parser.parse_args()
 
     print(f"load at the start: {proc.load()}", file=sys.stderr)
-    with set_up_parts(options.program) as parts:
+    with set_up_parts(options.program) as parts, tempfile.TemporaryDirectory() as cache:
+        _fill_compile_cache(parts.warm(), Path(cache))
+
+        def ours(deployment: Deployment) -> Command:
+            return deployment.with_variables(SUPERVISOR_COMPILE_CACHE_DIR=cache).ours("run")
+
         warm = _in_turns(
             [
-                (parts.warm, lambda deployment: deployment.ours("run")),
+                (parts.warm, ours),
                 (parts.warm, lambda deployment: deployment.bash_flow()),
                 (parts.warm, lambda deployment: deployment.alone()),
+                (parts.warm, lambda deployment: deployment.as_documented()),
+                (parts.warm, lambda deployment: deployment.ours("run")),
             ],
             options.n,
         )
         fresh = _in_turns(
             [
-                (parts.fresh, lambda deployment: deployment.ours("run")),
+                (parts.fresh, ours),
                 (parts.fresh, lambda deployment: deployment.bash_flow()),
             ],
             options.n,
         )
     figures = [
         _figure("warm boot to ready, s", warm[0], warm[1], "the bash flow", goal=True),
-        _figure("warm boot to ready, s", warm[0], warm[2], "`cli.js start` alone", goal=False),
+        _figure("warm boot to ready, s", warm[0], warm[3], "`node cli.js start` alone", goal=True),
+        _figure("warm boot to ready, s", warm[0], warm[2], "the same without its update check", goal=False),
+        _figure(
+            "the same, no compiled code kept, s", warm[4], warm[2], "the same without its update check", goal=False
+        ),
         _figure("fresh boot to ready, s", fresh[0], fresh[1], "the bash flow", goal=True),
     ]
     print_figures("Boot", figures)
     return status_of(figures, check=options.check)
+
+
+def _fill_compile_cache(deployment: Deployment, cache: Path) -> None:
+    """Run once until Node.js has kept its compiled code, as on a volume after the first start.
+
+    Raises:
+        MeasurementError: when it does not.
+    """
+    command = deployment.with_variables(SUPERVISOR_COMPILE_CACHE_DIR=str(cache)).ours("run")
+    with Watched(command) as watched:
+        deployment.wait_until_ready(watched)
+        deadline = time.monotonic() + _FILLED_S
+        while not any(path.is_file() for path in cache.rglob("*")):
+            if time.monotonic() > deadline:
+                raise MeasurementError(f"no compiled code was kept:\n{watched.tail()}")
+            time.sleep(_POLL_S)
+        # The files are written one after the other.
+        _wait_until_full(cache)
+
+
+def _wait_until_full(folder: Path) -> None:
+    """Wait until no file comes to a folder for a second."""
+    count = -1
+    while (now := sum(1 for _ in folder.rglob("*"))) != count:
+        count = now
+        time.sleep(1)
 
 
 def _in_turns(sides: list[_Side], rounds: int) -> list[list[float]]:

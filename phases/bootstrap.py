@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from supervisor import errors
-from supervisor.directus.commands import LEASH, StepResult, run_step
+from supervisor.directus.commands import StepResult, run_command
 from supervisor.directus.migrations import MigrationState, read_state
 from supervisor.directus.strays import end_stray_steps
 from supervisor.directus.unfinished import is_unfinished, settle, start_over
@@ -14,6 +14,7 @@ from supervisor.logs import events
 from supervisor.logs.setup import get_log
 from supervisor.phase import Boot, Outcome, Settled
 
+_COMMAND: Final = "cli/commands/bootstrap/index.js"
 _INTERRUPTED: Final = (
     "An earlier bootstrap or migration of Directus was interrupted, and Directus cannot undo one: restore the database "
     "as it was before, or, if it holds nothing of value, drop the tables directus_*."
@@ -51,9 +52,12 @@ async def run(boot: Boot) -> Outcome:
         _warn_without_admin(before)
         return Outcome("unchanged", "no Directus migration is pending")
 
-    node, *rest = configuration.installation.command("bootstrap")
     async with boot.lock.guarding("Directus' bootstrap"):
-        result = await run_step(configuration, boot.init, "bootstrap", (node, "--import", LEASH.as_uri(), *rest))
+        if boot.worker.can(_COMMAND):
+            result = await boot.worker.run("bootstrap", {"type": "bootstrap"})
+        else:
+            await boot.make_room()
+            result = await run_command(configuration, boot.init, "bootstrap")
 
     after = await read_state(connection, configuration)
     if not after.complete or result.status is None or result.status.shell_code:

@@ -12,7 +12,7 @@ from supervisor.directus.snapshot import read_snapshot
 from supervisor.directus.snapshot_check import check_snapshot
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
-from supervisor.phase import Boot, Outcome, Settled
+from supervisor.phase import Boot, Outcome, Result, Settled
 
 _log = get_log("schema")
 
@@ -24,7 +24,7 @@ async def look(boot: Boot) -> Settled | None:
         SupervisorError: ``schema.snapshot_invalid`` when the file cannot be read.
     """
     seen = await _look(boot)
-    return seen if isinstance(seen, Settled) else None
+    return seen.settled if isinstance(seen, _Unneeded) else None
 
 
 async def run(boot: Boot) -> Outcome:
@@ -34,8 +34,10 @@ async def run(boot: Boot) -> Outcome:
         SupervisorError: ``schema.snapshot_invalid``, ``schema.destructive_change``, ``schema.apply_failed``.
     """
     seen = await _look(boot)
-    if isinstance(seen, Settled):
-        return seen.outcome
+    if isinstance(seen, _Unneeded):
+        # What SQL files add in this boot, and a snapshot cannot hold, is no reason to ask in the next one.
+        boot.seal = seen.seal
+        return seen.settled.outcome
     _log.emit(events.SCHEMA_ASKED, reason=seen.reason)
     configuration = boot.configuration
     # It takes up to two seconds, in which signals are to be heard.
@@ -46,10 +48,20 @@ async def run(boot: Boot) -> Outcome:
         configuration.installation.version,
         abandon_on_cancel=True,
     )
-    applied = await apply_snapshot(configuration, boot.init, boot.lock, boot.sql)
+    applied = await apply_snapshot(configuration, boot.worker, boot.lock, boot.sql)
+    # It was the last step of Directus; SQL files may take long.
+    await boot.worker.end()
     if applied.complete and applied.sealed is not None:
         boot.seal = Seal(seen.inputs, applied.sealed)
     return Outcome(applied.result, applied.summary)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unneeded:
+    """Why Directus is not asked; with the seal of the apply that is still good."""
+
+    settled: Settled
+    seal: Seal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +73,21 @@ class _ToAsk:
     reason: str
 
 
-async def _look(boot: Boot) -> Settled | _ToAsk:
+async def _look(boot: Boot) -> _Unneeded | _ToAsk:
     settings = boot.configuration.settings
     if settings.schema_mode == "skip":
-        return Settled(Outcome("skipped", "SUPERVISOR_SCHEMA_MODE is skip"))
+        return _unneeded("skipped", "SUPERVISOR_SCHEMA_MODE is skip")
     data = read_snapshot(settings.snapshot)
     if data is None:
-        return Settled(Outcome("skipped", f"there is no snapshot at {settings.snapshot}"))
+        return _unneeded("skipped", f"there is no snapshot at {settings.snapshot}")
     if not data.strip():
-        return Settled(Outcome("skipped", f"the snapshot {settings.snapshot} is empty"))
+        return _unneeded("skipped", f"the snapshot {settings.snapshot} is empty")
     inputs = read_inputs(boot.configuration, boot.sql, data)
     verdict = await judge(boot.connection, boot.configuration, inputs)
     if verdict.unchanged:
-        return Settled(Outcome("unchanged", verdict.reason))
+        return _unneeded("unchanged", verdict.reason, Seal(inputs, verdict.diffed) if verdict.diffed else None)
     return _ToAsk(data, inputs, verdict.reason)
+
+
+def _unneeded(result: Result, summary: str, seal: Seal | None = None) -> _Unneeded:
+    return _Unneeded(Settled(Outcome(result, summary)), seal)

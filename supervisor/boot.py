@@ -14,6 +14,7 @@ import structlog
 
 from phases import PHASES
 from supervisor.directus.fast_path import keep_record
+from supervisor.directus.worker import Worker
 from supervisor.errors import BUG, SupervisorError
 from supervisor.lifecycle import Lifecycle
 from supervisor.lineage.guard import ReleaseGuard
@@ -99,6 +100,8 @@ async def _run_all(
                 )
                 # Another replica may have brought the database on meanwhile.
                 await boot.release.claim(boot.connection)
+                worker = Worker(boot.configuration, boot.init, boot.make_room)
+                boot.worker = await stack.enter_async_context(worker)
             boot.release.tell()
         report = settled.get(phase.name) if settled else None
         try:

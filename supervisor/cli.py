@@ -262,8 +262,8 @@ def _run_engine(inbox: SignalInbox, reporter: Reporter, *, launch: bool, once: b
 
     from supervisor.configuration import configure, log_warnings  # noqa: PLC0415
     from supervisor.directus.variables import secrets_in  # noqa: PLC0415
+    from supervisor.launch import Launch  # noqa: PLC0415
     from supervisor.logs.setup import redactor  # noqa: PLC0415
-    from supervisor.run import run_supervisor  # noqa: PLC0415
 
     # The message of a failed configuration must not show a secret either.
     redactor.know(secret for name, value in os.environ.items() for secret in secrets_in(name, value))
@@ -271,9 +271,13 @@ def _run_engine(inbox: SignalInbox, reporter: Reporter, *, launch: bool, once: b
     redactor.know(configuration.secrets)
     log_warnings(configuration)
     reporter.booting(configuration)
+    directus = Launch(configuration)
+    if launch:
+        directus.start_ahead()
+    from supervisor.run import run_supervisor  # noqa: PLC0415 - these imports take as long as all before, Node works
 
     async def run() -> Report:
-        return await run_supervisor(configuration, inbox, reporter, launch=launch, once=once)
+        return await run_supervisor(configuration, inbox, directus, reporter, launch=launch, once=once)
 
     return anyio.run(run)
 

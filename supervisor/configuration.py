@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from supervisor.directus.compile_cache import CacheRefusedError, prepare_cache
 from supervisor.directus.environment import DirectusEnvironment, read_environment
 from supervisor.directus.install import Installation, find_installation
 from supervisor.directus.js_config import evaluator
@@ -237,6 +238,15 @@ def log_warnings(configuration: Configuration) -> None:
             message="SECRET is not set: Directus takes a random one at each start, and every login ends with it",
             remedy="Set SECRET (or SECRET_FILE) to a random text of at least 32 characters, the same for all replicas.",
         )
+    if configuration.settings.compile_cache_dir is not None:
+        try:
+            prepare_cache(configuration.settings.compile_cache_dir, configuration.child_environment)
+        except CacheRefusedError as error:
+            log.emit(
+                events.CONFIG_WARNING,
+                message=f"Node.js' compile cache is not used: {error}",
+                remedy="Name a folder in SUPERVISOR_COMPILE_CACHE_DIR that this user alone can write to, or unset it.",
+            )
     shutdown_ms = environment.value("SERVER_SHUTDOWN_TIMEOUT")
     stop_timeout_s = configuration.settings.stop_timeout_s
     if isinstance(shutdown_ms, int | float) and shutdown_ms / 1000 >= stop_timeout_s:

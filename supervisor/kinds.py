@@ -13,6 +13,7 @@ from typing import Final
 
 LOG_FORMATS: Final = ("auto", "json", "console", "logfmt")
 SCHEMA_MODES: Final = ("safe", "additive", "plan", "skip", "force")
+_BOOLEANS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _LONGEST_SHOWN: Final = 200
 
 
@@ -160,6 +161,13 @@ def _log_level(raw: object) -> str:
     return str(parse(raw))
 
 
+def _boolean(value: object) -> bool:
+    text = str(value).strip().lower()
+    if text not in _BOOLEANS:
+        raise ValueError("true or false")
+    return _BOOLEANS[text]
+
+
 def _one_of(choices: tuple[str, ...]) -> Callable[[object], str]:
     def read(value: object) -> str:
         text = str(value).strip().lower()
@@ -170,6 +178,7 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[object], str]:
     return read
 
 
+BOOLEAN = Kind("true or false", _boolean)
 SECONDS = Kind("seconds", _at_least(0, "seconds"))
 POSITIVE_SECONDS = Kind("seconds, more than 0", _at_least(0.001, "seconds"))
 FACTOR = Kind("factor, 1 or more", _at_least(1, "times"))

@@ -11,6 +11,7 @@ from supervisor.errors import BUG, SupervisorError
 if TYPE_CHECKING:
     from supervisor.configuration import Configuration
     from supervisor.directus.fast_path import Seal
+    from supervisor.directus.worker import Worker
     from supervisor.lineage.guard import ReleaseGuard
     from supervisor.postgres.connect import Connection
     from supervisor.postgres.lock import Lock
@@ -41,6 +42,7 @@ class Boot:
         configuration: everything that was configured.
         sql: the SQL files, read and checked before anything ran.
         init: starts and reaps processes.
+        make_room: called before more of Directus' processes are started.
         seal: left by a schema apply after which nothing was left to do; None when none has run.
         release: what is known of the release that boots; None until the database was asked.
     """
@@ -48,10 +50,12 @@ class Boot:
     configuration: Configuration
     sql: SqlTree
     init: Init
+    make_room: Callable[[], Awaitable[None]]
     seal: Seal | None = field(default=None, init=False)
     release: ReleaseGuard | None = field(default=None, init=False)
     _connection: Connection | None = field(default=None, init=False)
     _lock: Lock | None = field(default=None, init=False)
+    _worker: Worker | None = field(default=None, init=False)
 
     @property
     def connection(self) -> Connection:
@@ -79,6 +83,17 @@ class Boot:
     @lock.setter
     def lock(self, lock: Lock) -> None:
         self._lock = lock
+
+    @property
+    def worker(self) -> Worker:
+        """Runs Directus' own steps; there while the migration lock is held."""
+        if self._worker is None:
+            raise SupervisorError(BUG, "a phase asked for a step of Directus before the migration lock was taken")
+        return self._worker
+
+    @worker.setter
+    def worker(self, worker: Worker) -> None:
+        self._worker = worker
 
 
 @dataclass(frozen=True, slots=True)

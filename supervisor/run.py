@@ -15,6 +15,7 @@ from supervisor.concurrency import one_error
 from supervisor.configuration import Configuration
 from supervisor.errors import SupervisorError
 from supervisor.incidents.reporter import Reporter
+from supervisor.launch import Launch
 from supervisor.lifecycle import Lifecycle, State
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
@@ -49,13 +50,20 @@ class Report:
 
 
 async def run_supervisor(
-    configuration: Configuration, inbox: SignalInbox, reporter: Reporter, *, launch: bool = True, once: bool = False
+    configuration: Configuration,
+    inbox: SignalInbox,
+    directus: Launch,
+    reporter: Reporter,
+    *,
+    launch: bool = True,
+    once: bool = False,
 ) -> Report:
     """Boot, then keep Directus running until a signal.
 
     Args:
         configuration: everything that was configured.
         inbox: where signals arrive; what came before this is heard first.
+        directus: how Directus is started; it may have been, ahead of time.
         reporter: is told of every incident.
         launch: False ends after the phases (``migrate``), without a health port.
         once: end as soon as Directus has been ready (``--once``).
@@ -63,7 +71,7 @@ async def run_supervisor(
     Raises:
         SupervisorError: whatever stopped the boot or ended the service.
     """
-    engine = _Engine(configuration, inbox, reporter)
+    engine = _Engine(configuration, inbox, directus, reporter)
     try:
         await engine.run(launch=launch, once=once)
     except BaseException:
@@ -76,10 +84,11 @@ async def run_supervisor(
 class _Engine:
     """One run, from the first phase to the last process."""
 
-    def __init__(self, configuration: Configuration, inbox: SignalInbox, reporter: Reporter) -> None:
+    def __init__(self, configuration: Configuration, inbox: SignalInbox, directus: Launch, reporter: Reporter) -> None:
         self._configuration = configuration
         self._reporter = reporter
         self._inbox = inbox
+        self._directus = directus
         self._init = Init()
         self.lifecycle = Lifecycle(time.monotonic)
         self.lifecycle.on_move(_tell_move)
@@ -88,13 +97,15 @@ class _Engine:
         self.report = Report()
 
     async def run(self, *, launch: bool, once: bool) -> None:
+        await self._directus.adopt(self._init)
         self._init.install()
         self._inbox.listen(asyncio.get_running_loop(), self._signals.take)
         try:
-            if launch:
-                await self._with_health(once=once)
-            else:
-                await self._until_stopped(launch=False, once=False)
+            async with self._directus:
+                if launch:
+                    await self._with_health(once=once)
+                else:
+                    await self._until_stopped(launch=False, once=False)
         finally:
             await end_leftovers(self._init, self._signals.grace_left_s)
             self._init.uninstall()
@@ -131,7 +142,7 @@ class _Engine:
         configuration = self._configuration
         sql = load_tree(configuration.settings.sql_dir)
         self._reporter.with_sql(sql)
-        boot = Boot(configuration, sql, self._init)
+        boot = Boot(configuration, sql, self._init, self._directus.make_room)
         self.lifecycle.advance(State.MIGRATING, "the phases run")
         self.report.phases = await run_phases(boot, self.lifecycle)
         if launch:
@@ -157,7 +168,7 @@ class _Engine:
         configuration = self._configuration
         observer = DirectusObserver(self.lifecycle, self._signals.end_work, self._reporter)
         beside_observer = SideObserver(self.lifecycle, self._reporter)
-        directus = directus_service(configuration, self._init, observer)
+        directus = directus_service(configuration, self._init, observer, self._directus)
         beside = tuple(
             side_service(process, configuration, self._init, beside_observer, lambda: self._signals.grace_left_s)
             for process in configuration.programs.processes

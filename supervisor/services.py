@@ -17,6 +17,7 @@ from supervisor.directus.explain import explain
 from supervisor.directus.ping import ping
 from supervisor.errors import SupervisorError
 from supervisor.incidents.reporter import Reporter
+from supervisor.launch import Launch
 from supervisor.lifecycle import Lifecycle, State
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
@@ -29,7 +30,6 @@ from supervisor.process.watch import Watch
 from supervisor.programs import SideProcess
 from supervisor.settings import Settings
 
-DIRECTUS: Final = "directus"
 _PROBE_S: Final = 2.0
 _ALIVE_S: Final = 5.0
 _HTTP_OK: Final = 200
@@ -105,10 +105,9 @@ class SideObserver:
             self._reporter.given_up(process, error)
 
 
-def directus_service(configuration: Configuration, init: Init, observer: DirectusObserver) -> Service:
+def directus_service(configuration: Configuration, init: Init, observer: DirectusObserver, launch: Launch) -> Service:
     """Directus, or the command in its place."""
-    settings = configuration.settings
-    output = OutputLog(DIRECTUS, DIRECTUS)
+    settings, output = configuration.settings, launch.output
 
     async def is_ready() -> bool:
         return await ping(configuration.address, _PROBE_S) == _HTTP_OK
@@ -118,14 +117,8 @@ def directus_service(configuration: Configuration, init: Init, observer: Directu
         return await ping(configuration.address, _ALIVE_S) is not None
 
     spec = ServiceSpec(
-        child=ChildSpec(
-            name=DIRECTUS,
-            argv=settings.command or configuration.installation.command("start"),
-            environment=configuration.child_environment,
-            cwd=configuration.installation.directory,
-            stop_timeout_s=settings.stop_timeout_s,
-            consume=output.consume,
-        ),
+        child=launch.spec,
+        start=launch.start,
         policy=policy_of(settings),
         readiness=Readiness(timeout_s=settings.ready_timeout_s, probe=is_ready),
         watch=Watch(

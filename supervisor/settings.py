@@ -49,6 +49,19 @@ class Settings:
     command: tuple[str, ...] = _setting(
         kinds.COMMAND, (), "Runs and supervises this command in place of `directus start`."
     )
+    start_ahead: bool = _setting(
+        kinds.BOOLEAN,
+        True,
+        "Let Node.js load Directus' modules while the phases run: it waits for them with about 250 MB. Never where the "
+        "configuration has one-shot steps, which may change what it loads.",
+    )
+    compile_cache_dir: Path | None = _setting(
+        kinds.PATH,
+        None,
+        "Folder for Node.js' cache of compiled code, about 25 MB, best on a volume or filled in the image: a folder in "
+        "it that only this user can write to. Unset: `$XDG_CACHE_HOME` or `~/.cache`. `NODE_COMPILE_CACHE` goes before "
+        "it, `NODE_DISABLE_COMPILE_CACHE=1` turns it off.",
+    )
     sql_dir: Path = _setting(
         kinds.PATH, Path("sql"), "Folder that holds `pre-schema/` and `post-schema/` with the SQL files."
     )

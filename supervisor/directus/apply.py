@@ -18,9 +18,9 @@ from supervisor.logs.setup import get_log
 from supervisor.postgres.created_tables import created_tables
 
 if TYPE_CHECKING:
+    from supervisor.directus.worker import Worker
     from supervisor.postgres.lock import Lock
     from supervisor.postgres.sqlfile import SqlTree
-    from supervisor.process.init import Init
 
 _log = get_log("schema")
 
@@ -43,12 +43,12 @@ class Applied:
     sealed: str | None = None
 
 
-async def apply_snapshot(configuration: Configuration, init: Init, lock: Lock, sql: SqlTree) -> Applied:
+async def apply_snapshot(configuration: Configuration, worker: Worker, lock: Lock, sql: SqlTree) -> Applied:
     """Apply the snapshot under the migration lock, and prove by the database that everything in it is there.
 
     Args:
         configuration: the snapshot, the database, how far the apply may go.
-        init: starts and reaps the process of Directus.
+        worker: the process of Directus.
         lock: the held migration lock.
         sql: the SQL files, whose tables are left alone.
 
@@ -57,11 +57,12 @@ async def apply_snapshot(configuration: Configuration, init: Init, lock: Lock, s
     """
     snapshot, schema = configuration.settings.snapshot, configuration.target.main_schema
     connection = lock.connection
-    await end_stray_steps(connection)
+    if not worker.started:
+        await end_stray_steps(connection)
     owned = created_tables(sql.all, schema)
     tables, columns = await existing_tables(connection, schema), await existing_columns(connection, schema)
     async with Decision(configuration, owned, tables, columns) as decision, lock.guarding("the schema apply"):
-        talk, result = await converse(configuration, init, decision)
+        talk, result = await converse(configuration, worker, decision)
         if talk.remaining is None:
             await decision.discard_copies()
     proposal = talk.proposal

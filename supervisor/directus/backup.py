@@ -13,6 +13,7 @@ from asyncpg import PostgresError
 from supervisor import __version__, errors
 from supervisor.directus.backup_files import GzipWriter, new_backup
 from supervisor.directus.ddl import Definition, describe, quoted
+from supervisor.directus.history import copy_history
 from supervisor.directus.losses import Loss
 from supervisor.errors import SupervisorError
 from supervisor.logs import events
@@ -152,7 +153,7 @@ async def back_up(
         path=str(path),
         items=[item["name"] for item in items],
         rows=sum(item["rows"] for item in items),
-        compressed_bytes=sum(item["size_bytes"] for item in items),
+        compressed_bytes=sum(part["size_bytes"] for item in items for part in (item, *item["history"])),
     )
     return path
 
@@ -182,6 +183,7 @@ async def _copy_out(connection: Connection, partial: Path, number: int, loss: Lo
         "size_bytes": written.size_bytes,
         "sha256": written.sha256,
         "definition": asdict(definition),
+        "history": await copy_history(connection, partial, number, schema, collection) if field is None else [],
         "directus": await _known_to_directus(connection, schema, collection, field),
     }
 

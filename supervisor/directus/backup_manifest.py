@@ -10,6 +10,7 @@ from typing import Any
 from supervisor import errors
 from supervisor.directus.backup_files import FORMAT, MANIFEST, sum_of
 from supervisor.directus.ddl import Column, Definition
+from supervisor.directus.history import History
 from supervisor.errors import SupervisorError
 
 
@@ -27,6 +28,7 @@ class Item:
         file: the compressed values, in the text format of COPY.
         definition: how it was made.
         directus: what Directus knew of it: rows, as JSON, by the name of their table.
+        history: what Directus had written down about its rows.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Item:
     file: Path
     definition: Definition
     directus: dict[str, list[str]]
+    history: tuple[History, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +93,7 @@ def read_backup(folder: Path) -> Backup:
 
 
 def _read_item(folder: Path, item: dict[str, Any]) -> Item:
-    file = folder / Path(str(item["file"])).name
-    if sum_of(file) != item["sha256"]:
-        raise SupervisorError(errors.BACKUP_UNUSABLE, f"{file} is not as it was written: its sha256 differs")
+    file = _whole_file(folder, item)
     definition = item["definition"]
     return Item(
         str(item["name"]),
@@ -110,4 +111,21 @@ def _read_item(folder: Path, item: dict[str, Any]) -> Item:
             tuple(definition["foreign"]),
         ),
         {str(table): [str(row) for row in rows] for table, rows in item["directus"].items()},
+        tuple(
+            History(
+                str(part["table"]),
+                tuple(str(name) for name in part["columns"]),
+                int(part["rows"]),
+                _whole_file(folder, part),
+            )
+            # Backups of earlier versions have none.
+            for part in item.get("history", [])
+        ),
     )
+
+
+def _whole_file(folder: Path, entry: dict[str, Any]) -> Path:
+    file = folder / Path(str(entry["file"])).name
+    if sum_of(file) != entry["sha256"]:
+        raise SupervisorError(errors.BACKUP_UNUSABLE, f"{file} is not as it was written: its sha256 differs")
+    return file

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import anyio
+import structlog
 
 from supervisor.configuration import Configuration
+from supervisor.directus.node import told_ahead, with_ahead
 from supervisor.directus.pino import parse_lines
 from supervisor.directus.strays import STEP_APPLICATION_NAME
 from supervisor.logs import events
 from supervisor.logs.lines import OutputLines
 from supervisor.logs.setup import get_log
-from supervisor.process.child import Child, ChildSpec, ExitStatus, Stream, running
+from supervisor.process.child import ChildSpec, ExitStatus, Stream, running
 from supervisor.process.init import Init
 from supervisor.process.last_words import last_words
 from supervisor.process.output import Batch
 
 # An error of Node.js with its stack and properties takes thirty lines and more.
 KEPT_LINES: Final = 60
-LEASH: Final = Path(__file__).with_name("leash.mjs")
 
 
 class OutputLog:
@@ -39,6 +38,7 @@ class OutputLog:
     """
 
     def __init__(self, process: str, component: str) -> None:
+        self._component = component
         self._lines = OutputLines(component, process)
         self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
         self.last_errors: deque[str] = deque(maxlen=KEPT_LINES)
@@ -52,6 +52,12 @@ class OutputLog:
             [entry.message for entry in entries if (entry.level == "error" or not entry.structured) and entry.message]
         )
         self._lines.write(stream, pid, entries, partial=batch.partial)
+
+    def begin(self, process: str) -> None:
+        """What comes from now on is another one's; let go of the lines kept so far."""
+        # Its lines are read by tasks that were begun in another phase.
+        self._lines = OutputLines(self._component, process, structlog.contextvars.get_contextvars())
+        self.forget()
 
     def forget(self) -> None:
         """Let go of the lines kept so far."""
@@ -87,47 +93,34 @@ class StepResult:
         return f"{ending}; its last words: {words}" if words else f"{ending}, without a word"
 
 
-async def run_step(
-    configuration: Configuration,
-    init: Init,
-    step: str,
-    argv: tuple[str, ...],
-    *,
-    on_message: Callable[[Child, object], None] = lambda _child, _message: None,
-) -> StepResult:
-    """Run one step of Directus to its end, at most ``SUPERVISOR_STEP_TIMEOUT_S``; a cancellation ends it.
+async def run_command(configuration: Configuration, init: Init, *command: str) -> StepResult:
+    """Run one command of Directus to its end, at most ``SUPERVISOR_STEP_TIMEOUT_S``; a cancellation ends it.
 
     Args:
         configuration: environment, folder, limits.
         init: starts and reaps it.
-        step: its name for the log.
-        argv: the command line.
-        on_message: called with the child and each message that it sends on its Node channel. Every step has one, by
-            which it learns of our end.
+        command: the command and its arguments; the first word is its name for the log.
 
     Raises:
         SupervisorError: when the program cannot be started.
     """
     log = get_log("directus")
+    step = command[0]
     output = OutputLog(step, "directus")
-    children: list[Child] = []
-
-    def deliver(message: object) -> None:
-        on_message(children[0], message)
-
+    environment = {**configuration.step_environment, "PGAPPNAME": STEP_APPLICATION_NAME}
     spec = ChildSpec(
         name=step,
-        argv=argv,
-        environment={**configuration.step_environment, "PGAPPNAME": STEP_APPLICATION_NAME},
+        argv=with_ahead(configuration.installation.command(*command)),
+        environment=told_ahead(configuration, environment, leash=True),
         cwd=configuration.installation.directory,
         stop_timeout_s=configuration.settings.stop_timeout_s,
         consume=output.consume,
-        on_message=deliver,
+        # It says nothing, but learns of our end by the channel.
+        on_message=lambda _message: None,
         ends=True,
     )
     status = None
     async with running(spec, init) as child:
-        children.append(child)
         log.emit(events.DIRECTUS_STEP, step=step, pid=child.pid)
         with anyio.move_on_after(configuration.settings.step_timeout_s):
             status = await child.wait()

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Final
 from asyncpg import exceptions as pg
 
 from supervisor.directus.diff import Change
-from supervisor.directus.losses import Loss, What, fills_itself, is_required, is_unique, may_lose, target_type
+from supervisor.directus.losses import (
+    Loss,
+    What,
+    fills_itself,
+    is_required,
+    is_unique,
+    may_lose,
+    new_reference,
+    target_type,
+)
 from supervisor.postgres.connect import quote_identifier
 
 if TYPE_CHECKING:
@@ -52,7 +61,10 @@ async def find_losses(connection: Connection, schema: str, changes: tuple[Change
     losses = []
     for change in changes:
         if may_lose(change) and (place := await _locate(connection, schema, change)):
-            losses += [loss async for loss in _examine(connection, change, place)]
+            if change.kind == "relation":
+                losses += [loss async for loss in _referring(connection, schema, change, place)]
+            else:
+                losses += [loss async for loss in _examine(connection, change, place)]
     return tuple(losses)
 
 
@@ -63,6 +75,9 @@ async def tables_in_question(connection: Connection, schema: str, changes: tuple
         place = await _locate(connection, schema, change) if may_lose(change) else None
         if place is not None and not place.is_view:
             tables.add(change.collection)
+            reference = new_reference(change) if change.kind == "relation" else None
+            if reference is not None and await _column_type(connection, schema, *reference):
+                tables.add(reference[0])
     return tuple(sorted(tables))
 
 
@@ -95,6 +110,34 @@ async def _examine(connection: Connection, change: Change, place: _Place) -> Asy
     elif place.attribute is not None:
         async for loss in _altered(connection, change, place, place.attribute):
             yield loss
+
+
+async def _referring(connection: Connection, schema: str, change: Change, place: _Place) -> AsyncIterator[Loss]:
+    reference = new_reference(change)
+    if reference is None or place.attribute is None or place.is_view:
+        return
+    table, column = reference
+    there = await _column_type(connection, schema, table, column)
+    if there is None:
+        # What it refers to is only made by this apply, and is empty.
+        orphans = await _count(connection, place, place.column)
+    else:
+        # One of the two may get the other's type in the same apply.
+        cast = "" if there == place.type else "::text"
+        orphans = int(
+            await connection.fetchval(
+                f"SELECT count(*) FROM {place.table} t WHERE t.{place.column} IS NOT NULL AND NOT EXISTS ("  # noqa: S608
+                f"SELECT FROM {quote_identifier(schema)}.{quote_identifier(table)} r "
+                f"WHERE r.{quote_identifier(column)}{cast} = t.{place.column}{cast})"
+            )
+        )
+    if orphans:
+        yield Loss(change, What.ORPHANS, orphans, place.relation, place.attribute, f"{table}.{column}")
+
+
+async def _column_type(connection: Connection, schema: str, table: str, column: str) -> str | None:
+    row = await connection.fetchrow(_LOCATE, schema, table, column)
+    return None if row is None else row["type"]
 
 
 async def _added(connection: Connection, change: Change, place: _Place) -> AsyncIterator[Loss]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +22,7 @@ from supervisor.directus.fingerprint import take_fingerprint
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
 from supervisor.postgres.connect import lost
+from supervisor.postgres.created_tables import may_create_tables
 from supervisor.postgres.state import ApplyRecord, read_apply, record_apply
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from supervisor.postgres.sqlfile import SqlTree
 
 _RECORD_S: Final = 10.0
+_LARGEST_SUMMED_BYTES: Final = 8_000_000
 _PARTITIONS: Final = """
     SELECT c.relname::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relispartition AND n.nspname = ANY ($1::text[])
@@ -69,10 +71,12 @@ class Verdict:
     Attributes:
         unchanged: whether everything is as recorded.
         reason: half a sentence that says why or why not.
+        diffed: the fingerprint's sum of what enters the diff, where it is unchanged.
     """
 
     unchanged: bool
     reason: str
+    diffed: str | None = None
 
 
 def read_inputs(configuration: Configuration, sql: SqlTree, snapshot: bytes) -> Inputs:
@@ -92,12 +96,8 @@ def read_inputs(configuration: Configuration, sql: SqlTree, snapshot: bytes) -> 
         "directus": configuration.installation.version,
         "api": hashlib.sha256((configuration.installation.api / "package.json").read_bytes()).hexdigest(),
         "supervisor": __version__,
-        "settings": {
-            field.name: str(getattr(settings, field.name))
-            for field in fields(settings)
-            if field.name.startswith("schema_")
-        },
-        "sql": [(file.label, file.checksum) for file in sql.all],
+        # Of the SQL files, the tables that they make are left alone; whatever else they do, the fingerprint shows.
+        "sql": [(file.label, file.checksum) for file in sql.all if may_create_tables(file.text)],
         "search_path": configuration.target.search_path,
         "excluded": environment.text("DB_EXCLUDE_TABLES"),
         # Their hooks take part in the diff.
@@ -108,14 +108,23 @@ def read_inputs(configuration: Configuration, sql: SqlTree, snapshot: bytes) -> 
     return Inputs(sha256, hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest())
 
 
-def _extensions(folder: Path) -> list[tuple[str, int, int]]:
-    """Each manifest and built file with its size and time: an extension is often built anew under the same version."""
+def _extensions(folder: Path) -> list[tuple[str, int, str]]:
+    """Each manifest and built file with its size and sum: an extension is often built anew under the same version.
+
+    A time would be another one in each copy of the folder; of a very large file it has to do.
+    """
     files = [*folder.glob("*/package.json"), *folder.glob("*/dist/*"), *folder.glob(".registry/*/package.json")]
     try:
-        stats = {str(path.relative_to(folder)): path.stat() for path in sorted(files)}
+        return [(str(path.relative_to(folder)), path.stat().st_size, _content(path)) for path in sorted(files)]
     except OSError:
         return []
-    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()]
+
+
+def _content(path: Path) -> str:
+    status = path.stat()
+    if not path.is_file() or status.st_size > _LARGEST_SUMMED_BYTES:
+        return str(status.st_mtime_ns)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 async def judge(connection: Connection, configuration: Configuration, inputs: Inputs) -> Verdict:
@@ -135,7 +144,7 @@ async def judge(connection: Connection, configuration: Configuration, inputs: In
         return Verdict(False, f"the live schema could not be read: {error}")
     if now.everything != remembered.fingerprint:
         return Verdict(False, "the live schema has changed since the last apply")
-    return Verdict(True, f"nothing has changed since {remembered.applied_at:%Y-%m-%d %H:%M} UTC")
+    return Verdict(True, f"nothing has changed since {remembered.applied_at:%Y-%m-%d %H:%M} UTC", now.diffed)
 
 
 async def keep_record(connection: Connection, configuration: Configuration, sql: SqlTree, seal: Seal) -> None:

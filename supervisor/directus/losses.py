@@ -45,6 +45,7 @@ class What(Enum):
     IMPOSSIBLE = "impossible"
     REQUIRED = "required"
     UNIQUE = "unique"
+    ORPHANS = "orphans"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Loss:
         count: how many rows or values are concerned.
         relation: OID of the table.
         attribute: number of the column; 0 for a whole table. Neither number is used again for another one.
-        detail: for a conversion the types, as "text to integer".
+        detail: for a conversion the types, as "text to integer"; for a foreign key what it is to refer to.
     """
 
     change: Change
@@ -84,6 +85,7 @@ class Loss:
             What.VIEW: f"{name} (a view, which Directus cannot drop)",
             What.IMPOSSIBLE: f"{name} from {self.detail} (PostgreSQL cannot convert what is there)",
             What.REQUIRED: f"{name} becoming required ({_counted(self.count, 'row')} without a value)",
+            What.ORPHANS: f"{name} referring to {self.detail} ({_counted(self.count, 'value')} not among them)",
             What.UNIQUE: f"{name} becoming unique ({_counted(self.count, 'value')} too many)",
         }[what]
 
@@ -130,6 +132,18 @@ def is_unique(item: Mapping[str, Any] | None) -> bool:
     return bool(((item or {}).get("schema") or {}).get("is_unique"))
 
 
+def new_reference(change: Change) -> tuple[str, str] | None:
+    """The table and column that a relation refers to from now on; None where it is no foreign key, or was this one."""
+    before, after = (_reference(item) for item in (change.before, change.after))
+    return None if after == before else after
+
+
+def _reference(item: Mapping[str, Any] | None) -> tuple[str, str] | None:
+    schema = (item or {}).get("schema") or {}
+    table, column = schema.get("foreign_key_table"), schema.get("foreign_key_column")
+    return (str(table), str(column)) if table and column else None
+
+
 def fills_itself(item: Mapping[str, Any] | None) -> bool:
     """Whether rows that are there get a value when the column is added."""
     schema = (item or {}).get("schema") or {}
@@ -137,9 +151,10 @@ def fills_itself(item: Mapping[str, Any] | None) -> bool:
 
 
 def may_lose(change: Change) -> bool:
-    """Whether the database has to be asked about a change; relations are constraints, which hold no data."""
+    """Whether the database has to be asked about a change."""
     if change.kind == "relation":
-        return False
+        # A constraint holds no data, but the rows may not allow a new one.
+        return new_reference(change) is not None
     if change.action == "create":
         # What is created can only meet rows that it does not allow.
         return change.kind == "field" and (is_required(change.after) or is_unique(change.after))

@@ -11,6 +11,7 @@ from supervisor import errors
 from supervisor.directus.backup_files import unpacked
 from supervisor.directus.backup_manifest import Backup, Item
 from supervisor.directus.ddl import quoted
+from supervisor.directus.history import bring_back, move_sequences
 from supervisor.directus.put_back import put_back
 from supervisor.errors import SupervisorError
 from supervisor.postgres.connect import lost, quote_identifier
@@ -49,6 +50,7 @@ async def restore(connection: Connection, backup: Backup) -> list[str]:
             for item in backup.items:
                 done += await _tie_again(connection, item)
                 done += await put_back(connection, item)
+                done += await bring_back(connection, item.schema, item.history)
     except PostgresError as error:
         if lost(error):
             raise
@@ -104,7 +106,7 @@ async def _fill_table(connection: Connection, item: Item, table: str, present: d
         f"WHERE NOT EXISTS (SELECT FROM {table} t WHERE {same_key})"
     )
     await connection.execute(f"DROP TABLE pg_temp.{_STAGED}")
-    await _move_sequences(connection, item, table)
+    await move_sequences(connection, table, _names(item))
     return f"{table}: {inserted.split()[-1]} of {item.rows} rows brought back, the others were there"
 
 
@@ -172,16 +174,6 @@ async def _tie_again(connection: Connection, item: Item) -> list[str]:
                 raise
             done.append(f"{item.name}: not brought back: {statement}: {error}")
     return done
-
-
-async def _move_sequences(connection: Connection, item: Item, table: str) -> None:
-    for name in _names(item):
-        sequence = await connection.fetchval("SELECT pg_get_serial_sequence($1, $2)", table, name)
-        if sequence is not None:
-            column = quote_identifier(name)
-            await connection.execute(
-                f"SELECT setval('{sequence}', greatest((SELECT max({column}) FROM {table}), nextval('{sequence}')))"
-            )
 
 
 def _require_columns(item: Item, present: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ import anyio
 from supervisor import errors
 from supervisor.concurrency import one_error
 from supervisor.configuration import Configuration
-from supervisor.directus.commands import StepResult, run_step
+from supervisor.directus.commands import StepResult
 from supervisor.directus.diff import Change, Key, read_changes, without_collections, without_keys
 from supervisor.directus.fingerprint import fingerprint_query
 from supervisor.directus.losses import Link
@@ -21,9 +21,8 @@ from supervisor.errors import SupervisorError
 from supervisor.process.child import Child
 
 if TYPE_CHECKING:
-    from supervisor.process.init import Init
+    from supervisor.directus.worker import Worker
 
-SCRIPT: Final = Path(__file__).with_name("schema.mjs")
 STEP: Final = "schema-apply"
 
 
@@ -142,16 +141,18 @@ class Conversation:
     failure: Failed | None = None
 
 
-async def converse(configuration: Configuration, init: Init, negotiator: Negotiator) -> tuple[Conversation, StepResult]:
+async def converse(
+    configuration: Configuration, worker: Worker, negotiator: Negotiator
+) -> tuple[Conversation, StepResult]:
     """Let Directus compare the snapshot with the database, decide, and let it apply.
 
     Args:
         configuration: where everything is.
-        init: starts and reaps the process.
+        worker: in which Directus does it.
         negotiator: decides.
 
     Returns:
-        What was said, and how the process ended.
+        What was said, and how the step ended.
     """
     talk = Conversation()
     ask, questions = anyio.create_memory_object_stream[tuple[Child, dict[str, Any]]](math.inf)
@@ -170,12 +171,11 @@ async def converse(configuration: Configuration, init: Init, negotiator: Negotia
             child.send({**await _answer(talk, question, negotiator), "fingerprint": query})
 
     query = fingerprint_query(configuration.target)
-    node, script = str(configuration.installation.node), str(SCRIPT)
-    argv = (node, script, str(configuration.installation.api), str(configuration.settings.snapshot))
+    request = {"type": "schema", "snapshot": str(configuration.settings.snapshot)}
     with one_error(), ask, questions:
         async with anyio.create_task_group() as group:
             group.start_soon(answer)
-            result = await run_step(configuration, init, STEP, argv, on_message=on_message)
+            result = await worker.run(STEP, request, on_message)
             group.cancel_scope.cancel()
     return talk, result
 

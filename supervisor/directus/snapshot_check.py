@@ -2,7 +2,8 @@
 
 Only YAML's structure is read, and every scalar as the text that it is: PyYAML's types are those of YAML 1.1, where a
 collection called `on` would be a boolean, Directus' js-yaml is 1.2. What the two parsers judge differently, such as
-numbers for names, Directus' side tells (``schema.mjs``).
+numbers for names, Directus' side tells (``worker.mjs``). JSON has that structure too, once its own parser has found
+no mistake.
 """
 
 from __future__ import annotations
@@ -59,11 +60,18 @@ def check_snapshot(data: bytes, path: Path, directus_version: str) -> None:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SupervisorError(SNAPSHOT_INVALID, f"{path} is not UTF-8: {error.reason}") from None
-    if path.suffix == ".json":
+    is_json = path.suffix == ".json"
+    judge = _Judge(path, texts_are_quoted=is_json)
+    if is_json:
         _check_json(text, path)
-        return
-    judge = _Judge(path)
-    top = judge.read(text)
+        try:
+            # In JSON a tab is white space wherever it stands.
+            top = judge.read(text.replace("\t", " "))
+        except SupervisorError:
+            # A text may be escaped as only JSON has it; Directus' side tells the shape then.
+            return
+    else:
+        top = judge.read(text)
     judge.check(top)
     _check_origin(judge, top, directus_version)
     if judge.unknown:
@@ -108,10 +116,12 @@ class _Judge:
 
     Args:
         path: the file's name, for the sentences.
+        texts_are_quoted: whether a value without quotes is no text, as in JSON.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, texts_are_quoted: bool = False) -> None:
         self.path = path
+        self._texts_are_quoted = texts_are_quoted
         self.unknown: list[tuple[str, int]] = []
 
     def read(self, text: str) -> MappingNode:
@@ -153,7 +163,9 @@ class _Judge:
         for item in node.value:
             values = dict(self._pairs(self._mapping(item, f"an item of {part!r}"), _KEYS[part]))
             for name in names:
-                if not isinstance(values.get(name), ScalarNode) or not values[name].value:
+                value = values.get(name)
+                is_text = isinstance(value, ScalarNode) and (value.style or not self._texts_are_quoted)
+                if not is_text or not values[name].value:
                     raise self.refusal(item, f"an item of {part!r} has no {name!r}")
             key = tuple(values[name].value for name in names)
             line = item.start_mark.line + 1

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, TypeAlias
+from types import FrameType
+from typing import Final, NoReturn, TypeAlias
 
 from supervisor import errors
 from supervisor.configuration import configure
@@ -23,6 +25,14 @@ _Act: TypeAlias = Callable[[Path, Live], int]
 _DIFFERENT: Final = 1
 _COLOURS: Final = {"create": "32", "change": "33", "delete": "31"}
 _SIGNS: Final = {"create": "+", "change": "~", "delete": "-"}
+
+
+class _Stopped(BaseException):
+    """A signal asked for the end, wherever the work was."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def run_snapshot(environ: Mapping[str, str], cwd: Path, output: Path | None, *, check: bool) -> int:
@@ -83,6 +93,9 @@ def table(changes: Sequence[Change], *, colour: bool) -> str:
 
 
 def _with_live(environ: Mapping[str, str], cwd: Path, output: Path | None, act: _Act) -> int:
+    # As PID 1 there is no end by a signal without a handler; and what has begun in Node.js is to end with us.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _stop)
     settings = load_settings(environ, cwd).settings
     set_up(settings.log_format, settings.log_level)
     try:
@@ -92,8 +105,16 @@ def _with_live(environ: Mapping[str, str], cwd: Path, output: Path | None, act: 
     except SupervisorError as error:
         print(f"{error.failure.code}: {error.message}\n{error.remedy}", file=sys.stderr)  # noqa: T201
         return error.exit_code
+    except _Stopped as stopped:
+        return 128 + stopped.number
     finally:
         close()
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    # The next one must not break into what this one leads to.
+    signal.signal(number, signal.SIG_IGN)
+    raise _Stopped(number)
 
 
 def _show(live: Live, path: Path) -> None:
@@ -139,12 +160,14 @@ def _write(path: Path, text: str) -> None:
             os.fchmod(file.fileno(), mode)
         # Through a link, the file that it names is the one to replace.
         Path(temporary).replace(path.resolve())
+        temporary = None
     except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
         raise SupervisorError(
             errors.EXPORT_FAILED,
             f"{path} cannot be written: {error.strerror}",
             remedy="Give --output a file in a folder that this user may write to.",
         ) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()

@@ -220,6 +220,9 @@ SQL_NOTICE = _event(
 DIRECTUS_FOUND = _event(
     "directus.found", "info", "The Directus installation in use: its `version`, `path` and `node`.", "version path node"
 )
+DIRECTUS_AHEAD = _event(
+    "directus.ahead", "debug", "Node.js (`pid`) loads Directus' modules meanwhile, and waits for the phases."
+)
 DIRECTUS_STEP = _event("directus.step", "info", "A Directus `step` begins, as process `pid`.", "step")
 DIRECTUS_NO_ADMIN = _event(
     "directus.no_admin",

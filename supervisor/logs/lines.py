@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 import orjson
@@ -28,11 +28,13 @@ class OutputLines:
     Args:
         component: whose lines they are in the log.
         process: what the log calls the process.
+        context: what each line carries besides; None takes what is bound where the line is read.
     """
 
-    def __init__(self, component: str, process: str) -> None:
+    def __init__(self, component: str, process: str, context: Mapping[str, object] | None = None) -> None:
         self._component: Final = component
         self._process: Final = process
+        self._context: Final = context
 
     def write(self, stream: str, pid: int, lines: Sequence[OutputLine], *, partial: bool = False) -> None:
         """Write lines in their order, with one timestamp.
@@ -57,7 +59,8 @@ class OutputLines:
                     bodies[number] = _body(redactor.text(line.message), data)
         if partial and shown[-1] is lines[-1]:
             bodies[-1] = bodies[-1][:-1] + b',"partial":true}'
-        context = {**structlog.contextvars.get_contextvars(), "process": self._process, "stream": stream}
+        bound = structlog.contextvars.get_contextvars() if self._context is None else self._context
+        context = {**bound, "process": self._process, "stream": stream}
         setup.write_lines(self._component, pid, context, [line.level for line in shown], bodies)
 
 

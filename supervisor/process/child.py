@@ -104,24 +104,20 @@ class ChildSpec:
     stop_limit_s: Callable[[], float] = lambda: math.inf
 
 
-class Child:
-    """A running child; made by :func:`running`."""
+class Spawned:
+    """A process that runs, of which nobody hears yet; for a start before there is an event loop.
 
-    def __init__(self, spec: ChildSpec, init: Init) -> None:
-        self._spec = spec
-        self._init = init
-        self._channel = _channel_of(spec)
-        self._copies: list[asyncio.Task[None]] = []
-        self._turn = asyncio.Lock()
-        self.started_s = time.monotonic()
-        self.asked_to_stop = False
-        self._ended = False
-        self._spawn()
+    Args:
+        spec: what to run.
 
-    def _spawn(self) -> None:
-        spec, channel = self._spec, self._channel
+    Raises:
+        SupervisorError: ``process.not_found``, ``process.not_executable`` or ``process.not_started``.
+    """
+
+    def __init__(self, spec: ChildSpec) -> None:
+        self.channel = channel = _channel_of(spec)
         try:
-            process = subprocess.Popen(  # noqa: S603 - the command is the operator's own
+            self.process = subprocess.Popen(  # noqa: S603 - the command is the operator's own
                 spec.argv,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -139,6 +135,21 @@ class Child:
         finally:
             if channel is not None:
                 channel.close_child_end()
+
+
+class Child:
+    """A running child; made by :func:`running`."""
+
+    def __init__(self, spec: ChildSpec, init: Init, spawned: Spawned) -> None:
+        self._spec = spec
+        self._init = init
+        self._channel = spawned.channel
+        self._copies: list[asyncio.Task[None]] = []
+        self._turn = asyncio.Lock()
+        self.started_s = time.monotonic()
+        self.asked_to_stop = False
+        self._ended = False
+        process = spawned.process
         self.pid = process.pid
         self._exited = self._init.watch(process.pid)
         # The init reaps it; this keeps Popen from trying, and from warning, when it is collected.
@@ -147,8 +158,8 @@ class Child:
             assert pipe is not None  # noqa: S101 - both were asked for
             self._copy(name, os.dup(pipe.fileno()))  # type: ignore[arg-type]
             pipe.close()
-        if channel is not None and spec.on_message is not None:
-            self._copies.append(asyncio.ensure_future(channel.receive(spec.on_message)))
+        if self._channel is not None and spec.on_message is not None:
+            self._copies.append(asyncio.ensure_future(self._channel.receive(spec.on_message)))
 
     def _copy(self, stream: Stream, descriptor: int) -> None:
         reader = OutputReader(descriptor, partial(self._spec.consume, stream, self.pid), sink, self._turn, redactor)
@@ -252,14 +263,19 @@ class Child:
 
 
 @asynccontextmanager
-async def running(spec: ChildSpec, init: Init) -> AsyncIterator[Child]:
+async def running(spec: ChildSpec, init: Init, spawned: Spawned | None = None) -> AsyncIterator[Child]:
     """Run a child for the duration of the context; however it is left, the group is ended and its output complete.
+
+    Args:
+        spec: what to run.
+        init: reaps it.
+        spawned: the process, where it was started before; the init must not have reaped anything since.
 
     Raises:
         SupervisorError: ``process.not_found``, ``process.not_executable`` or ``process.not_started`` when it cannot be
             started.
     """
-    child = Child(spec, init)
+    child = Child(spec, init, spawned or Spawned(spec))
     try:
         yield child
     finally:

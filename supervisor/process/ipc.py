@@ -26,6 +26,8 @@ class NodeChannel:
         self._ours, theirs = socket.socketpair()
         self._theirs = theirs
         self._ours.setblocking(False)
+        self._writer: asyncio.StreamWriter | None = None
+        self._unsent: list[bytes] = []
 
     @property
     def child_descriptor(self) -> int:
@@ -49,6 +51,7 @@ class NodeChannel:
         """Call `consume` with each message until the other side closes; garbage is passed over."""
         reader, writer = await asyncio.open_connection(sock=self._ours, limit=_LONGEST_MESSAGE_BYTES)
         self._writer = writer
+        writer.writelines(self._unsent)
         try:
             while line := await reader.readline():
                 try:
@@ -62,5 +65,9 @@ class NodeChannel:
             writer.close()
 
     def send(self, message: object) -> None:
-        """Send one message; only while :meth:`receive` runs."""
-        self._writer.write(json.dumps(message).encode() + b"\n")
+        """Send one message; what is sent before :meth:`receive` runs is sent when it does."""
+        line = json.dumps(message).encode() + b"\n"
+        if self._writer is None:
+            self._unsent.append(line)
+        else:
+            self._writer.write(line)

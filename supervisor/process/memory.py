@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,8 @@ from supervisor.process.process_table import processes
 
 _PAGE_BYTES: Final = os.sysconf("SC_PAGESIZE")
 _MEGABYTE: Final = 1024 * 1024
+# Of control groups v2 and v1, as a container sees its own.
+_LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def resident_mb(pid: int) -> float:
@@ -25,6 +28,21 @@ def resident_mb(pid: int) -> float:
         total += resident_bytes(current)
         pending += children[current]
     return total / _MEGABYTE
+
+
+def limit_mb(files: Sequence[Path] = _LIMITS) -> float | None:
+    """The memory that this container may use, MB; None where the kernel names no limit.
+
+    Args:
+        files: where the limit stands, the first that can be read counts.
+    """
+    for file in files:
+        try:
+            text = file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            continue
+        return int(text) / _MEGABYTE if text.isdecimal() else None
+    return None
 
 
 def resident_bytes(pid: int) -> int:

@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -76,6 +77,7 @@ class ServiceSpec:
 
     Attributes:
         child: how it is started; its `on_message` is taken by the service.
+        start: starts it, and ends it with the context.
         policy: whether and when it is restarted.
         readiness: how it becomes ready; without it, it is by being started.
         watch: what it is watched for once it is ready.
@@ -84,6 +86,7 @@ class ServiceSpec:
     """
 
     child: ChildSpec
+    start: Callable[[ChildSpec, Init], AbstractAsyncContextManager[Child]] = running
     policy: RestartPolicy
     readiness: Readiness | None = None
     watch: Watch | None = None
@@ -235,7 +238,7 @@ class Service:
         began_s = time.monotonic()
         status = None
         try:
-            async with running(spec, self._init) as self._child:
+            async with self._spec.start(spec, self._init) as self._child:
                 child = self._child
                 _log.emit(events.PROCESS_STARTED, process=self.name, pid=child.pid, command=list(spec.argv))
                 trouble = await self._until_ready(child, readiness, said_ready) if readiness is not None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +56,7 @@ def test_a_change_by_hand_is_found_and_mended_and_the_next_boot_is_quick_again(
     (asked,) = process.of("schema.asked")
     assert asked["reason"] == "the live schema has changed since the last apply"
     assert process.of("schema.plan", changed=["vehicles.make"])
+    assert {record["phase"] for record in process.of("process.output", process="schema-apply")} == {"schema_apply"}
     default = (
         "SELECT column_default FROM information_schema.columns WHERE table_name = 'vehicles' AND column_name = 'make'"
     )
@@ -65,6 +67,11 @@ def test_a_change_by_hand_is_found_and_mended_and_the_next_boot_is_quick_again(
 
     migrated_rally.snapshot.write_text(migrated_rally.snapshot.read_text() + "\n# another\n")
     assert migrated_rally.migrate().of("directus.step", step="schema-apply")
+    # What SQL adds and a snapshot cannot hold is no reason to ask, neither now nor in the next boot.
+    migrated_rally.sql("post-schema", "900_more.sql", "ALTER TABLE vehicles ADD CHECK (year > 1800);")
+    process = migrated_rally.migrate()
+    assert process.of("sql.applied", file="post-schema/900_more.sql")
+    assert not process.of("directus.step")
     assert not migrated_rally.migrate().of("directus.step")
 
 
@@ -129,7 +136,6 @@ def test_whatever_decides_an_apply_ends_the_record(prepared: Prepared, tmp_path:
     prepared.keep(prepared.seal())
     environ = prepared.deployment.environ
     for name, value in (
-        ("SUPERVISOR_SCHEMA_MODE", "additive"),
         ("DB_EXCLUDE_TABLES", "spatial_ref_sys,cars"),
         ("DB_SEARCH_PATH", "array:public,other"),
     ):
@@ -139,6 +145,12 @@ def test_whatever_decides_an_apply_ends_the_record(prepared: Prepared, tmp_path:
     extension = Path(environ["EXTENSIONS_PATH"], "hook", "dist", "index.js")
     extension.parent.mkdir(parents=True)
     extension.write_text("")
+    assert not prepared.verdict.unchanged
+    prepared.keep(prepared.seal())
+    # As in another copy of the image.
+    os.utime(extension, (0, 0))
+    assert prepared.verdict.unchanged
+    extension.write_text("built anew")
     assert not prepared.verdict.unchanged
     extension.unlink()
     assert prepared.verdict.unchanged
@@ -150,9 +162,9 @@ def test_whatever_decides_an_apply_ends_the_record(prepared: Prepared, tmp_path:
 
 def test_another_snapshot_and_another_sql_file_end_the_record(prepared: Prepared) -> None:
     prepared.keep(prepared.seal())
-    path = prepared.deployment.sql("post-schema", "001_first.sql", "SELECT 1;")
+    path = prepared.deployment.sql("post-schema", "001_first.sql", "CREATE TABLE cars (id int);")
     assert not prepared.verdict.unchanged
-    path.unlink()
+    path.write_text("SELECT 'of this file no table comes';")
     assert prepared.verdict.unchanged
     prepared.deployment.snapshot.write_text("a snapshot ")
     assert not prepared.verdict.unchanged

@@ -84,6 +84,8 @@ def test_two_migrations_at_once_on_an_empty_database_both_end_well(
         other.expect_exit(0, timeout_s=240)
     steps = [record["step"] for process in (one, other) for record in process.of("directus.step")]
     assert steps.count("bootstrap") == 1
+    # Directus is loaded once for both of its steps.
+    assert len({record["pid"] for process in (one, other) for record in process.of("directus.step")}) == 1
     assert all(record["expected"] for process in (one, other) for record in process.of("process.exited"))
     expect_the_rally_schema(session)
     assert sorted(outcomes(process)["bootstrap"] for process in (one, other)) == ["changed", "unchanged"]

@@ -46,6 +46,16 @@ DIRECTUS = """
         one_collection text, one_field text);
     CREATE TABLE directus_permissions (id serial PRIMARY KEY, collection text NOT NULL, action text NOT NULL,
         policy uuid NOT NULL);
+    CREATE TABLE directus_presets (id serial PRIMARY KEY, collection text, bookmark text);
+    CREATE TABLE directus_activity (id serial PRIMARY KEY, action text NOT NULL, collection text NOT NULL, item text);
+    CREATE TABLE directus_revisions (id serial PRIMARY KEY, activity int NOT NULL REFERENCES directus_activity ON DELETE
+        CASCADE, collection text NOT NULL, data json, parent int REFERENCES directus_revisions);
+    INSERT INTO directus_presets (collection, bookmark) VALUES ('sponsors', 'Mine'), ('rides', 'Others');
+    INSERT INTO directus_activity (action, collection, item)
+        SELECT 'update', CASE i % 2 WHEN 0 THEN 'rides' ELSE 'sponsors' END, i FROM generate_series(1, 40) i;
+    INSERT INTO directus_revisions (activity, collection, data)
+        SELECT id, collection, '{"name": "Zoë"}' FROM directus_activity WHERE id % 2 = 1;
+    UPDATE directus_revisions SET parent = nullif(id - 1, 0);
     INSERT INTO directus_collections VALUES ('club', 'folder', NULL), ('sponsors', 'money', 'club');
     INSERT INTO directus_fields (id, collection, field, options)
         VALUES (70, 'sponsors', 'name', '{"choices": [1.50, "ü"]}'), (71, 'rides', 'sponsor', NULL),
@@ -100,12 +110,16 @@ DIRECTUS_ROWS = """
         SELECT c::text AS row FROM directus_collections c
         UNION ALL SELECT (f.collection, f.field, f.options)::text FROM directus_fields f
         UNION ALL SELECT (many_collection, many_field, one_collection, one_field)::text FROM directus_relations
-        UNION ALL SELECT (p.collection, p.action, p.policy)::text FROM directus_permissions p) AS rows
+        UNION ALL SELECT (p.collection, p.action, p.policy)::text FROM directus_permissions p
+        UNION ALL SELECT p::text FROM directus_presets p UNION ALL SELECT a::text FROM directus_activity a
+        UNION ALL SELECT r::text FROM directus_revisions r) AS rows
 """
 FORGET = """
     DELETE FROM directus_relations; DELETE FROM directus_permissions;
     DELETE FROM directus_fields WHERE field <> 'sponsor';
     DELETE FROM directus_collections WHERE collection = 'sponsors';
+    DELETE FROM directus_presets WHERE collection = 'sponsors'; DELETE FROM directus_revisions;
+    DELETE FROM directus_activity WHERE collection = 'sponsors';
 """
 
 
@@ -150,7 +164,12 @@ async def test_a_table_comes_back_byte_for_byte_with_all_that_hung_on_it(connect
     backup = read_backup(path)
     assert "3001 rows  collection sponsors (3001 rows)" in describe(backup)
     done = await restore(connection, backup)
-    assert done == ['"public"."sponsors": made again, with 3001 rows']
+    assert done == [
+        '"public"."sponsors": made again, with 3001 rows',
+        "directus_presets: 1 of 1 rows brought back",
+        "directus_activity: 20 of 20 rows brought back",
+        "directus_revisions: 20 of 20 rows brought back",
+    ]
     assert await everything() == before
     # The sequences go on where they were, so that no key is given twice.
     assert await connection.fetchval("INSERT INTO sponsors (name) VALUES ('next') RETURNING id") == 3003
@@ -200,7 +219,10 @@ async def test_rows_that_are_there_are_never_written_over(connection: Connection
     before = await connection.fetchval(ROWS)
     await connection.execute("DELETE FROM sponsors WHERE id > 2000")
     assert await restore(connection, read_backup(path)) == [
-        '"public"."sponsors": 1002 of 3001 rows brought back, the others were there'
+        '"public"."sponsors": 1002 of 3001 rows brought back, the others were there',
+        "directus_presets: 0 of 1 rows brought back",
+        "directus_activity: 0 of 20 rows brought back",
+        "directus_revisions: 0 of 20 rows brought back",
     ]
     assert await connection.fetchval(ROWS) == before
 
@@ -229,7 +251,7 @@ async def test_a_backup_is_for_its_owner_alone_and_names_what_it_holds(connectio
 
 async def test_a_backup_that_was_damaged_is_not_restored(connection: Connection, folder: Path) -> None:
     path = await copy_out(connection, folder, DROP_TABLE)
-    (data,) = path.glob("*.gz")
+    data = path / "001.copy.gz"
     data.write_bytes(data.read_bytes()[:-1])
     with pytest.raises(SupervisorError, match="not as it was written") as damaged:
         read_backup(path)
@@ -322,6 +344,49 @@ async def test_the_database_says_what_a_change_would_lose(connection: Connection
     assert twice.sentence == "sponsors.flag becoming unique (2 values too many)"
     held = await tables_in_question(connection, "public", tuple(changes.values()))
     assert held == ("bare", "sponsors")
+
+
+async def test_what_directus_wrote_down_and_cannot_take_back_stays_in_its_file(
+    connection: Connection, folder: Path
+) -> None:
+    path = await copy_out(connection, folder, DROP_TABLE)
+    await connection.execute("DROP TABLE rides, sponsors;" + FORGET)
+    await connection.execute(
+        "DROP TABLE directus_revisions; ALTER TABLE directus_presets ADD CHECK (bookmark <> 'Mine')"
+    )
+    done = await restore(connection, read_backup(path))
+    troubles = [line for line in done if line.startswith("directus_") and "not brought back" in line]
+    assert [line.split(":")[0] for line in troubles] == ["directus_presets", "directus_revisions"]
+    assert f"its 20 rows are in {path}/001.directus_revisions.copy.gz" in troubles[1]
+    assert await connection.fetchval("SELECT count(*) FROM directus_activity WHERE collection = 'sponsors'") == 20
+
+
+async def test_rows_that_a_new_foreign_key_would_not_allow_are_counted_before(connection: Connection) -> None:
+    def relation(table: str, column: str, to: str, before: dict[str, object] | None = None) -> Change:
+        schema = {"foreign_key_table": to, "foreign_key_column": column}
+        after = {"schema": schema}
+        action = "create" if before is None else "change"
+        return Change("relation", action, table, "sponsor", before, after, alters_column=True)
+
+    await connection.execute("""
+        CREATE TABLE loose (id int PRIMARY KEY, sponsor int);
+        CREATE TABLE words (name text PRIMARY KEY);
+        INSERT INTO loose VALUES (1, 1), (2, NULL), (3, 17), (4, 99999); INSERT INTO words VALUES ('1'), ('99999');
+    """)
+    orphans = relation("loose", "id", "sponsors")
+    (loss,) = await losses_of(connection, orphans)
+    assert loss.sentence == "relation loose.sponsor referring to sponsors.id (2 values not among them)"
+    assert loss.blocked
+    assert await tables_in_question(connection, "public", (orphans,)) == ("loose", "sponsors")
+    # The other table may be made, or its column be changed to fit, in the same apply.
+    assert [loss.count for loss in await losses_of(connection, relation("loose", "id", "unborn"))] == [3]
+    assert [loss.count for loss in await losses_of(connection, relation("loose", "name", "words"))] == [1]
+    same = relation(
+        "rides", "id", "sponsors", {"schema": {"foreign_key_table": "sponsors", "foreign_key_column": "id"}}
+    )
+    assert await losses_of(connection, same) == ()
+    await connection.execute("DELETE FROM loose WHERE id > 2")
+    assert await losses_of(connection, orphans) == ()
 
 
 async def test_an_occasion_is_told_in_the_manifest_and_versions_are_kept(connection: Connection, folder: Path) -> None:

@@ -17,6 +17,7 @@ COLOUR = Change("field", "delete", "vehicles", "colour")
 MODEL = Change("field", "change", "vehicles", "model", alters_column=True)
 YEAR = Change("field", "change", "vehicles", "year", alters_column=True)
 
+REFERENCE = {"foreign_key_table": "owners", "foreign_key_column": "id", "on_delete": "RESTRICT"}
 DROPPED = Loss(SPONSORS, What.DROP, 12, 1001)
 EMPTIED = Loss(COLOUR, What.DROP, 1, 1002, 7)
 NARROWED = Loss(MODEL, What.CONVERT, 3, 1002, 3, "text to character varying(10)")
@@ -56,6 +57,9 @@ def test_the_type_is_the_one_that_directus_casts_to(
         (MODEL, True),
         (Change("field", "change", "vehicles", "model"), False),
         (Change("relation", "delete", "vehicles", "owner"), False),
+        (Change("relation", "create", "vehicles", "owner", after={"schema": None}), False),
+        (Change("relation", "create", "vehicles", "owner", after={"schema": REFERENCE}), True),
+        (Change("relation", "change", "vehicles", "owner", {"schema": REFERENCE}, {"schema": REFERENCE}), False),
         (Change("collection", "change", "vehicles", None, alters_column=True), False),
         (Change("field", "create", "vehicles", "a", after=field("string", is_nullable=True)), False),
         (Change("field", "create", "vehicles", "a", after=field("string", is_nullable=False)), True),

@@ -81,10 +81,37 @@ def test_what_is_no_snapshot_at_all_is_told(data: bytes, message: str) -> None:
 
 
 def test_a_json_snapshot_is_told_with_its_place() -> None:
-    judge(json.dumps({"version": 1}), Path("schema.json"))
     with pytest.raises(SupervisorError) as caught:
         judge('{\n"version": }', Path("schema.json"))
     assert "schema.json:2:12: Expecting value" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"fields"', '"feilds"', "schema.json:1:1: 'fields' is missing; is 'feilds' meant?"),
+        ('"collection": "cars"', '"collection": null', "schema.json:6:3: an item of 'collections' has no 'collection'"),
+        ('"field": "id"', '"field": 7', "schema.json:15:3: an item of 'fields' has no 'field'"),
+        ('"postgres"', '"mysql"', "schema.json:4:12: it was exported from a database of vendor 'mysql'"),
+        ('"relations": []', '"relations": {}', "schema.json:23:15: 'relations' is not a list"),
+    ],
+)
+def test_the_shape_of_a_json_snapshot_is_judged_as_that_of_yaml(old: str, new: str, message: str) -> None:
+    document = {
+        "version": 1,
+        "directus": "11.17.4",
+        "vendor": "postgres",
+        "collections": [{"collection": "cars", "meta": None, "schema": {"name": "cars"}}],
+        "fields": [{"collection": "cars", "field": "id", "type": "integer", "meta": None, "schema": None}],
+        "relations": [],
+    }
+    text = json.dumps(document, indent="\t")
+    judge(text, Path("schema.json"))
+    with pytest.raises(SupervisorError) as caught:
+        judge(text.replace(old, new, 1), Path("schema.json"))
+    assert message in caught.value.message
+    # What only JSON can say is left to Directus.
+    judge(text.replace(old, new, 1).replace('"cars"', r'"\ud83d\ude97"'), Path("schema.json"))
 
 
 def test_another_directus_version_is_a_warning_with_both(captured: Captured) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.postgres.created_tables import created_tables
+from supervisor.postgres.created_tables import created_tables, may_create_tables
 from supervisor.postgres.sqlfile import load_tree, parse_file
 
 PROJECT = Path(__file__).parents[3]
@@ -35,6 +35,11 @@ def created(script: str) -> set[str]:
 )
 def test_what_a_script_creates_is_found(script: str, names: set[str]) -> None:
     assert created(script) == names
+    assert may_create_tables(script) or not names
+
+
+def test_a_script_without_the_words_needs_no_second_look() -> None:
+    assert not may_create_tables("ALTER TABLE a ADD CONSTRAINT b UNIQUE (c); SELECT 1;")
 
 
 def test_the_rally_deployment_owns_its_positions_and_the_record_of_its_files() -> None:

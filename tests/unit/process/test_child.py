@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.errors import ExitCode, SupervisorError
-from supervisor.process.child import Child, ChildSpec
-from supervisor.process.init import Init
+from supervisor.process.child import ChildSpec, Spawned
 
 
 def refusal(*argv: str, cwd: Path, path: str = "/usr/bin:/bin") -> SupervisorError:
@@ -23,7 +22,7 @@ def refusal(*argv: str, cwd: Path, path: str = "/usr/bin:/bin") -> SupervisorErr
         consume=lambda _stream, _pid, _batch: None,
     )
     with pytest.raises(SupervisorError) as caught:
-        Child(spec, Init())
+        Spawned(spec)
     return caught.value
 
 

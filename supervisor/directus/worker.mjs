@@ -1,7 +1,11 @@
-// Runs inside Node, with Directus' own code: reads a snapshot, tells how it differs from the database, and applies it
-// when told to. Speaks JSON over the channel of process.send(); stdout stays Directus' log.
+// Runs inside Node, with Directus' own code: bootstraps the database, reads a snapshot, tells how it differs from the
+// database, and applies it when told to. One process does it all, as loading Directus takes most of the time that any
+// of it takes. Speaks JSON over the channel of process.send(); stdout stays Directus' log.
 //
-// usage: node schema.mjs API_FOLDER SNAPSHOT_FILE
+// usage: node worker.mjs API_FOLDER
+//   receives {type: "bootstrap"} or {type: "schema", snapshot: FILE}; either is answered, at last, by {type: "done"}.
+//
+//   after "schema"
 //   sends    {type: "failed", stage, message, line?, column?}
 //            {type: "diff", snapshot: {collections, fields, relations}, links, diff}
 //                       each item of the diff with the object as it is (before) and as it is to be (after)
@@ -22,18 +26,9 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 // How long other sessions may keep the rows of a table in motion.
-async function fingerprint(query) {
-	try {
-		const { rows } = await database.raw(query);
-		return rows[0].diffed;
-	} catch {
-		return null;
-	}
-}
-
 const LOCK_TIMEOUT_S = 60;
 
-const [apiFolder, snapshotFile] = process.argv.slice(2);
+const [apiFolder] = process.argv.slice(2);
 const load = (module) => import(pathToFileURL(join(apiFolder, 'dist', module)).href);
 const send = (message) => new Promise((done) => process.send(message, done));
 
@@ -60,7 +55,7 @@ function wrongShape(snapshot) {
 	return null;
 }
 
-async function readSnapshot() {
+async function readSnapshot(snapshotFile) {
 	const text = await readFile(snapshotFile, 'utf8');
 	// Directus reads YAML with js-yaml, where "no" is a text: so must we.
 	const { load: parse } = createRequire(join(apiFolder, 'package.json'))('js-yaml');
@@ -115,16 +110,14 @@ const outline = (snapshot) => ({
 	relations: snapshot.relations.map(({ collection, field }) => ({ collection, field })),
 });
 
-const snapshot = await readSnapshot().catch((error) => fail('snapshot', error));
-
-// Answers can come at any time from here on; a parent that is gone means stop.
+// Answers can come at any time from here on; there may be nothing else to wait for.
+process.channel?.ref();
 const inbox = [];
 let wake = () => {};
 process.on('message', (message) => {
 	inbox.push(message);
 	wake();
 });
-process.once('disconnect', () => process.exit(1));
 
 async function receive() {
 	while (inbox.length === 0) await new Promise((resolve) => (wake = resolve));
@@ -153,49 +146,98 @@ function holding(database, tables, fill) {
 	});
 }
 
-const { default: getDatabase, isInstalled } = await load('database/index.js');
-const { getSnapshot } = await load('utils/get-snapshot.js');
-const { getSnapshotDiff } = await load('utils/get-snapshot-diff.js');
-const { applySnapshot } = await load('utils/apply-snapshot.js');
-const { loadExtensions } = await load('cli/load-extensions.js');
-
-const database = getDatabase();
-
-try {
-	if (!(await isInstalled())) throw new Error("Directus isn't installed on this database");
-	// Hooks of extensions take part, as they do in the CLI's own command.
-	await loadExtensions();
-	const current = await getSnapshot({ database });
-	const diff = getSnapshotDiff(current, snapshot);
-	await send({
-		type: 'diff',
-		snapshot: outline(snapshot),
-		links: links(current, snapshot),
-		diff: explained(diff, current, snapshot),
-	});
-
-	const answer = await receive();
-
-	if (answer.type === 'apply') {
-		let leaveOut = answer.leaveOut;
-		const plan = {};
-		// Directus changes the diff while it works, and starts over with it after a deadlock.
-		const fill = (chosen) => {
-			leaveOut = chosen;
-			Object.assign(plan, structuredClone(without(diff, chosen)));
-		};
-		fill(leaveOut);
-		const on = answer.hold.length > 0 ? holding(database, answer.hold, fill) : database;
-		await applySnapshot(snapshot, { current, diff: plan, database: on });
-		// The same sum before and after: nobody has changed the schema while this looked.
-		const before = await fingerprint(answer.fingerprint);
-		const remaining = getSnapshotDiff(await getSnapshot({ database }), snapshot);
-		const sealed = before !== null && before === (await fingerprint(answer.fingerprint)) ? before : null;
-		await send({ type: 'applied', remaining: without(remaining, leaveOut), sealed });
+async function fingerprint(database, query) {
+	try {
+		const { rows } = await database.raw(query);
+		return rows[0].diffed;
+	} catch {
+		return null;
 	}
-} catch (error) {
-	if (!(error instanceof Left)) await fail('apply', error);
 }
 
-await database.destroy();
-process.exit(0);
+const { default: getDatabase, isInstalled } = await load('database/index.js');
+const { loadExtensions } = await load('cli/load-extensions.js');
+
+// Directus' commands end their process where they are done.
+async function toItsEnd(command) {
+	const { exit } = process;
+	const ended = new Error('the command is done');
+	process.exit = (code) => {
+		if (code) exit(code);
+		throw ended;
+	};
+	try {
+		await command();
+	} catch (error) {
+		if (error !== ended) throw error;
+	} finally {
+		process.exit = exit;
+	}
+}
+
+async function bootstrap() {
+	const { default: command } = await load('cli/commands/bootstrap/index.js');
+	const { flushCaches } = await load('cache.js');
+	const database = getDatabase();
+	await loadExtensions();
+	await toItsEnd(() => command({}));
+	// The command has taken the connections down, and what it knows of the schema is that of an empty database.
+	database.initialize();
+	await flushCaches(true);
+}
+
+async function schema(snapshotFile) {
+	const snapshot = await readSnapshot(snapshotFile).catch((error) => fail('snapshot', error));
+	const { getSnapshot } = await load('utils/get-snapshot.js');
+	const { getSnapshotDiff } = await load('utils/get-snapshot-diff.js');
+	const { applySnapshot } = await load('utils/apply-snapshot.js');
+	const database = getDatabase();
+	try {
+		if (!(await isInstalled())) throw new Error("Directus isn't installed on this database");
+		// Hooks of extensions take part, as they do in the CLI's own command.
+		await loadExtensions();
+		const current = await getSnapshot({ database });
+		const diff = getSnapshotDiff(current, snapshot);
+		await send({
+			type: 'diff',
+			snapshot: outline(snapshot),
+			links: links(current, snapshot),
+			diff: explained(diff, current, snapshot),
+		});
+
+		const answer = await receive();
+
+		if (answer.type === 'apply') {
+			let leaveOut = answer.leaveOut;
+			const plan = {};
+			// Directus changes the diff while it works, and starts over with it after a deadlock.
+			const fill = (chosen) => {
+				leaveOut = chosen;
+				Object.assign(plan, structuredClone(without(diff, chosen)));
+			};
+			fill(leaveOut);
+			const on = answer.hold.length > 0 ? holding(database, answer.hold, fill) : database;
+			await applySnapshot(snapshot, { current, diff: plan, database: on });
+			// The same sum before and after: nobody has changed the schema while this looked.
+			const before = await fingerprint(database, answer.fingerprint);
+			const remaining = getSnapshotDiff(await getSnapshot({ database }), snapshot);
+			const sealed = before !== null && before === (await fingerprint(database, answer.fingerprint)) ? before : null;
+			await send({ type: 'applied', remaining: without(remaining, leaveOut), sealed });
+		}
+	} catch (error) {
+		if (!(error instanceof Left)) await fail('apply', error);
+	}
+	await database.destroy();
+}
+
+while (true) {
+	const { type, snapshot } = await receive();
+	try {
+		await (type === 'bootstrap' ? bootstrap() : schema(snapshot));
+	} catch (error) {
+		// As the CLI itself tells it.
+		console.error(error);
+		process.exit(1);
+	}
+	await send({ type: 'done' });
+}
