@@ -42,7 +42,8 @@ def base(podman: Podman) -> str:
     """The image that ours is built on."""
     chosen = os.environ.get(_BASE_VARIABLE)
     if chosen:
-        podman.run("pull", "--quiet", chosen)
+        if not podman.has_image(chosen):
+            podman.run("pull", "--quiet", chosen)
         return chosen
     return ensure_stand_in(podman)
 
@@ -53,10 +54,11 @@ def build(podman: Podman, base: str, tmp_path_factory: pytest.TempPathFactory) -
     names: list[str] = []
     secrets = build_secrets(tmp_path_factory.mktemp("secrets"))
 
-    def build(context: Path = PROJECT, **arguments: str) -> str:
+    def build(context: Path = PROJECT, target: str | None = None, **arguments: str) -> str:
         name = f"localhost/directus-supervisor:test-{uuid.uuid4().hex[:12]}"
         given = {"BASE_IMAGE": base, **arguments}
-        podman.build(context, name, *secrets, *(f"--build-arg={key}={value}" for key, value in given.items()))
+        options = [*secrets, *(f"--build-arg={key}={value}" for key, value in given.items())]
+        podman.build(context, name, *options, *([f"--target={target}"] if target else []))
         names.append(name)
         return name
 

@@ -97,20 +97,14 @@ def _mirror() -> str:
 def _append_directus(archive: Path, directus: Path, temporary: Path) -> None:
     # Owned by `node` as in the official image, and without source maps as there; the cache itself stays as it is.
     append = ("tar", "--append", f"--file={archive}", f"--owner=node:{_NODE_ID}", f"--group=node:{_NODE_ID}")
-    folder = temporary / "directus"
-    folder.mkdir()
-    for writable in _WRITABLE:
-        (folder / writable).mkdir()
-    _command(*append, f"--directory={temporary}", "directus")
-    _command(
-        *append,
-        f"--directory={directus}",
-        "--exclude=*.map",
-        "--exclude=node_modules/.bin/directus",
-        "--transform=flags=S;s,^node_modules/directus(/|$),directus\\1,x",
-        "--transform=flags=S;s,^node_modules,directus/node_modules,",
-        "node_modules",
-    )
+    writable = [f"directus/{name}" for name in _WRITABLE]
+    for name in writable:
+        (temporary / name).mkdir(parents=True)
+    _command(*append, f"--directory={temporary}", *writable)
+    # The package is its own folder and, since `@directus/api` imports it by name, in node_modules, too.
+    _command(*append, f"--directory={directus / 'node_modules'}", "directus")
+    rename = "--transform=s,^node_modules,directus/node_modules,S"
+    _command(*append, f"--directory={directus}", "--exclude=*.map", rename, "node_modules")
 
 
 def _command(*argv: str) -> None:
