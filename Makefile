@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test slow image-test bench check format docs lock clean
+.PHONY: help run test slow image-test bench rehearse check format docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ bench: $(INSTALLED) ## Measure side by side with the bash flow, pm2-runtime and 
 	$(BIN)/python -m benchmarks.health
 	$(BIN)/python benchmarks/exec_footprint.py
 
+rehearse: $(INSTALLED) ## Run the steps of the build workflow with podman on a real PostgreSQL; ARGS="--fault misplaced-sql"
+	scripts/with_containers $(BIN)/python -m scripts.rehearse_build $(ARGS)
+
 check: $(INSTALLED) ## Format, lint, types, and generated documents
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -42,14 +45,16 @@ format: $(INSTALLED) ## Format and mend what can be mended by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(INSTALLED) ## Write docs/configuration.md, docs/events.md and docs/failures.md from the code
+docs: $(INSTALLED) ## Write what is generated from the code: reference documents, docker/.env.example, the workflow's copy
 	$(BIN)/python scripts/generate_docs.py
 
 lock: $(INSTALLED) ## Pin and hash the dependencies anew
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--upgrade pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--upgrade pyproject.toml --extra check --extra dev --group build --group test --group lint -c requirements.lock -o requirements-dev.lock
+		--upgrade pyproject.toml --extra check -c requirements.lock -o requirements-check.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--upgrade pyproject.toml --extra check --extra dev --group build --group test --group lint -c requirements.lock -c requirements-check.lock -o requirements-dev.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--group build -c requirements-dev.lock -o requirements-build.lock
 

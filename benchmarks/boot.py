@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import proc
 from benchmarks.deployment import Deployment
-from benchmarks.parts import INSTALLED, set_up_parts
+from benchmarks.parts import set_up_parts
 from benchmarks.table import Figure, print_figures, status_of
 from benchmarks.watched import Command, Watched
 
@@ -22,7 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.boot", description=__doc__)
     parser.add_argument("--check", action="store_true", help="exit 1 when a goal is missed")
     parser.add_argument("-n", type=int, default=3, metavar="N", help="boots per side and kind (3); medians count")
-    parser.add_argument("--program", type=Path, default=INSTALLED, help="the directus-supervisor to measure")
+    parser.add_argument("--program", type=Path, help="the directus-supervisor to measure; default: this tree")
     options = parser.parse_args()
 
     print(f"load at the start: {proc.load()}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""How late PID 1 is while the health port is flooded: from an orphan's death until it is reaped.
+"""How fast a probe is answered, and how late PID 1 is under floods: from an orphan's death until it is reaped.
 
 usage: python -m benchmarks.health [--orphans N]
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import socket
 import sys
 import tempfile
 import time
@@ -25,6 +26,7 @@ from tests.harness import Deployment, Supervised
 
 _MEASURE: Final = Path(__file__).parents[1] / "tests" / "programs" / "measure_reaps.py"
 _GOAL_MS: Final = 50.0
+_ASKED: Final = 5000
 _REQUEST: Final = b"GET /readyz?verbose HTTP/1.1\r\nHost: x\r\n\r\n"
 _Flood = Callable[[int], Awaitable[None]]
 
@@ -62,6 +64,20 @@ async def _garbage(port: int) -> None:
     writer.write(bytes(range(256)) * 256)
     await reader.read(4096)
     writer.close()
+
+
+def _answer_times(port: int, requests: int) -> list[float]:
+    """Milliseconds from sending a probe to having its answer, sorted; one connection, one request at a time."""
+    times = []
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        for _ in range(requests):
+            began = time.perf_counter()
+            client.sendall(_REQUEST)
+            answer = b""
+            while not answer.endswith(b"}\n"):
+                answer += client.recv(65536)
+            times.append((time.perf_counter() - began) * 1000)
+    return sorted(times)
 
 
 def _delays(process: Supervised) -> list[float]:
@@ -119,6 +135,8 @@ def main() -> int:
     with _running() as process:
         port = int(process.wait_for("health.listening")["port"])
         process.wait_for("process.started", process="directus")
+        times = _answer_times(port, _ASKED)
+        print(f"a probe is answered in median {times[_ASKED // 2]:.2f} ms, 99th {times[_ASKED * 99 // 100]:.2f} ms")
         for flood in (_nothing, _probes, _half_open, _garbage):
             began = time.monotonic()
             delays = asyncio.run(_measure(process, port, flood, orphans))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import anyio
 
 from benchmarks.deployment import Deployment, Tools, make_deployment
 from benchmarks.pm2 import ensure_pm2
+from benchmarks.release import install_release
 from benchmarks.watched import MeasurementError
 from supervisor.dev.directus import DIRECTUS_VERSION, ensure_directus
 from supervisor.dev.node import find_node
@@ -24,7 +24,6 @@ from supervisor.dev.postgres_binaries import find_postgres
 from supervisor.dev.progress import PlainProgress
 
 _TEMPLATE: Final = "migrated"
-INSTALLED: Final = Path(sys.executable).with_name("directus-supervisor")
 
 
 class Parts:
@@ -72,25 +71,33 @@ class Parts:
 
 
 @contextmanager
-def set_up_parts(program: Path) -> Iterator[Parts]:
+def set_up_parts(program: Path | None) -> Iterator[Parts]:
     """Set everything up, installing into the cache what is not there yet; take it down at the end of the block.
 
     Args:
-        program: the command ``directus-supervisor`` to measure.
+        program: the command ``directus-supervisor`` to measure; None installs this tree as an image has it.
 
     Raises:
         SupervisorError: ``dev.setup_failed``.
         MeasurementError: the deployment cannot be migrated.
+        subprocess.CalledProcessError: this tree cannot be installed.
     """
+    folder = Path(tempfile.mkdtemp(prefix="directus-benchmark-"))
+    try:
+        yield from _parts_in(folder, program)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _parts_in(folder: Path, program: Path | None) -> Iterator[Parts]:
     toolchain = find_node()
     tools = Tools(
         node=toolchain.node,
         directus=anyio.run(ensure_directus, DIRECTUS_VERSION, PlainProgress()),
         pm2_runtime=anyio.run(ensure_pm2, toolchain),
         postgres=find_postgres().folder,
-        supervisor=program.absolute(),
+        supervisor=(program or install_release(folder)).absolute(),
     )
-    folder = Path(tempfile.mkdtemp(prefix="directus-benchmark-"))
     cluster = PostgresCluster(durable=False)
     try:
         anyio.run(cluster.start)
@@ -100,4 +107,3 @@ def set_up_parts(program: Path) -> Iterator[Parts]:
         yield parts
     finally:
         anyio.run(cluster.remove)
-        shutil.rmtree(folder, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -16,18 +17,38 @@ from typing import Final
 
 from benchmarks import proc
 from benchmarks.deployment import Deployment
-from benchmarks.parts import INSTALLED, Parts, set_up_parts
+from benchmarks.parts import Parts, set_up_parts
 from benchmarks.table import Figure, print_figures, status_of
 from benchmarks.watched import Command, MeasurementError, Watched
 
 _LOOP: Final = Path(__file__).parent / "bash_flow" / "loop.sh"
 _READY: Final = Path(__file__).parent / "programs" / "ready.sh"
 _GROUPS: Final = ("files", "check", "replicas")
-_FILE: Final = """\
--- One small migration, as people write them.
-CREATE TABLE IF NOT EXISTS item_{number:04d} (id int PRIMARY KEY, name text NOT NULL, made timestamptz);
-CREATE INDEX IF NOT EXISTS item_{number:04d}_name ON item_{number:04d} (name);
-"""
+# Small migrations as people write them; of ten, one makes a table, one an index, and the others are about them.
+_MIGRATIONS: Final = {
+    "create": """\
+CREATE TABLE item_{k} (
+    id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL,
+    made timestamptz NOT NULL DEFAULT now()
+);
+""",
+    "comment": "COMMENT ON TABLE item_{k} IS 'The items of group {k}.';\n",
+    "seed": "INSERT INTO item_{k} (name) VALUES ('first'), ('second'), ('third');\n",
+    "add_code": "ALTER TABLE item_{k} ADD COLUMN IF NOT EXISTS code text;\n",
+    "fill_code": "UPDATE item_{k} SET code = upper(name) WHERE code IS NULL;\n",
+    "require_code": "ALTER TABLE item_{k} ALTER COLUMN code SET NOT NULL;\n",
+    "check_code": """\
+ALTER TABLE item_{k} DROP CONSTRAINT IF EXISTS item_{k}_code;
+ALTER TABLE item_{k} ADD CONSTRAINT item_{k}_code CHECK (code <> '');
+""",
+    "index_name": "CREATE INDEX IF NOT EXISTS item_{k}_name ON item_{k} (name);\n",
+    "count": """\
+CREATE OR REPLACE FUNCTION item_{k}_count() RETURNS bigint
+    LANGUAGE sql STABLE AS $$ SELECT count(*) FROM item_{k} $$;
+""",
+    "codes": "CREATE OR REPLACE VIEW item_{k}_codes AS SELECT id, code FROM item_{k};\n",
+}
 
 
 def main() -> int:
@@ -38,7 +59,7 @@ def main() -> int:
     parser.add_argument("--replicas", type=int, default=10, metavar="N", help="replicas at once (10)")
     parser.add_argument("--only", choices=_GROUPS, action="append", help="measure this group alone; repeatable")
     parser.add_argument("-n", type=int, default=3, metavar="N", help="runs per side (3); medians count")
-    parser.add_argument("--program", type=Path, default=INSTALLED, help="the directus-supervisor to measure")
+    parser.add_argument("--program", type=Path, help="the directus-supervisor to measure; default: this tree")
     options = parser.parse_args()
     groups = options.only or _GROUPS
 
@@ -128,9 +149,11 @@ def _many(deployment: Deployment, count: int) -> Deployment:
     """The same with so many SQL files, and no others, before the schema."""
     folder = deployment.folder / "many"
     (folder / "pre-schema").mkdir(parents=True)
-    for number in range(1, count + 1):
-        path = folder / "pre-schema" / f"{number:04d}_item.sql"
-        path.write_text(_FILE.format(number=number), encoding="utf-8")
+    migrations = itertools.cycle(_MIGRATIONS.items())
+    for number, (name, text) in zip(range(count), migrations, strict=False):
+        path = folder / "pre-schema" / f"{number + 1:04d}_{name}.sql"
+        group = f"{number // len(_MIGRATIONS):03d}"
+        path.write_text(f"-- Group {group}: {name}.\n{text.format(k=group)}", encoding="utf-8")
     # Without a snapshot: a thousand new tables would cost Directus' own diff more than all that is measured here.
     nothing = str(deployment.folder / "nothing")
     return deployment.with_variables(SUPERVISOR_SQL_DIR=str(folder), SQL_DIR=str(folder), SUPERVISOR_SNAPSHOT=nothing)

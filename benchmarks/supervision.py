@@ -10,7 +10,7 @@ from benchmarks import proc
 from benchmarks.idle import measure_idle
 from benchmarks.lines import measure_lines
 from benchmarks.moments import measure_restarts, measure_starts_and_stops
-from benchmarks.parts import INSTALLED, set_up_parts
+from benchmarks.parts import set_up_parts
 from benchmarks.table import Figure, print_figures, status_of
 
 _GROUPS = ("idle", "lines", "restart", "stop")
@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--lines", type=int, default=300_000, metavar="N", help="lines per flood (300,000)")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="floods per side (3)")
     parser.add_argument("--rounds", type=int, default=20, metavar="N", help="restarts and stops per side (20)")
-    parser.add_argument("--program", type=Path, default=INSTALLED, help="the directus-supervisor to measure")
+    parser.add_argument("--program", type=Path, help="the directus-supervisor to measure; default: this tree")
     options = parser.parse_args()
     groups = options.only or _GROUPS
 

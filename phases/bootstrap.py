@@ -75,7 +75,7 @@ def _failed(before: MigrationState, after: MigrationState, result: StepResult) -
         message,
         # A first bootstrap that fails is begun anew by the next boot; what was there before it is not.
         remedy=_INTERRUPTED if before.begun and not after.complete else None,
-        last_lines=list(result.last_lines),
+        **result.facts,
         pending=list(after.pending[:10]),
     )
 

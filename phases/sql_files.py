@@ -42,7 +42,8 @@ def settled(planned: Plan, files: tuple[SqlFile, ...]) -> Settled | None:
         planned: what is to be done about them, and maybe about others.
         files: the files of the folder.
     """
-    here = [one for one in planned.files if one.file in files]
+    names = {file.name for file in files}
+    here = [one for one in planned.files if one.file.name in names]
     if any(one.state is State.TO_APPLY for one in here):
         return None
     pending = [one for one in here if one.state is State.PENDING]

@@ -64,15 +64,18 @@ async def run_phases(boot: Boot, lifecycle: Lifecycle, phases: Sequence[Phase] =
             remember = partial(_remember, boot, started_at, started, reports)
             try:
                 locked = await _run_all(everything, boot, lifecycle, reports, stack)
-            except Exception as error:
-                # A stop that comes now must not take the failure's place.
+            except (Exception, anyio.get_cancelled_exc_class()) as error:
+                running = next((name for name in names[len(reports) :]), "")
+                # A stop that comes now must not take a failure's place, and one that came has its place, too.
                 with anyio.move_on_after(_CLOSE_S, shield=True):
-                    await remember(failed=(lifecycle.phase, error))
+                    await remember(ended=_account(error, lifecycle, lifecycle.phase or running))
                 raise
             # Where an apply was sealed the tables are there, or a warning has said why not.
             await remember(may_make=locked and boot.seal is None)
     finally:
         await _close(boot)
+    # What fails from here on is no phase's failure.
+    lifecycle.phase, lifecycle.reason = None, "the phases are done"
     _log.emit(events.BOOT_FINISHED, duration_s=_since(started))
     return tuple(reports)
 
@@ -99,30 +102,53 @@ async def _run_all(
     return settled == {}
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How a boot ended that did not come to its end.
+
+    Attributes:
+        code: of the failure; "stopped" for a stop.
+        phase: the phase that ran.
+        outcome: "failed" or "stopped".
+        words: what there is to tell.
+    """
+
+    code: str
+    phase: str
+    outcome: str
+    words: str
+
+
+def _account(error: BaseException, lifecycle: Lifecycle, phase: str) -> _Ended:
+    # A failure that comes of a stop, as when a platform ends our children too, is none.
+    if lifecycle.ending or not isinstance(error, Exception):
+        return _Ended("stopped", phase, "stopped", lifecycle.reason if lifecycle.ending else "the run was cancelled")
+    code = (error.failure if isinstance(error, SupervisorError) else BUG).code
+    return _Ended(code, phase, "failed", redactor.text(str(error))[:_LONGEST_WORDS])
+
+
 async def _remember(
     boot: Boot,
     started_at: datetime,
     started: float,
     reports: Sequence[PhaseReport],
     *,
-    failed: tuple[str | None, Exception] | None = None,
+    ended: _Ended | None = None,
     may_make: bool = False,
 ) -> None:
     """Add this boot to the history, where its session still lives."""
     if not boot.connected or boot.connection.is_closed():
         return
     phases = [PastPhase(each.name, each.outcome.result, each.outcome.summary, each.duration_s) for each in reports]
-    failure = None
-    if failed is not None:
-        name, error = failed
-        failure = (error.failure if isinstance(error, SupervisorError) else BUG).code
-        words = redactor.text(str(error))[:_LONGEST_WORDS]
+    if ended is not None:
         spent_s = _since(started) - sum(each.duration_s for each in reports)
-        phases.append(PastPhase(name or "", "failed", words, round(max(spent_s, 0.0), 3)))
-        # A SQL file that failed may have become another role.
+        phases.append(PastPhase(ended.phase, ended.outcome, ended.words, round(max(spent_s, 0.0), 3)))
         with suppress(Exception), anyio.move_on_after(_CLOSE_S):
+            # A cancelled statement leaves its transaction open, and a SQL file may have become another role.
+            await boot.connection.execute("ROLLBACK")
             await reset_session(boot.connection)
     version = boot.configuration.installation.version
+    failure = ended.code if ended is not None else None
     record = boot_record(started_at, _since(started), version, failure, phases)
     await remember_boot(boot.connection, record, may_make=may_make)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,15 +15,18 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from supervisor import __version__
 from supervisor.commands.grammar import RECORD_COMMANDS, add_record_commands
 from supervisor.console.arguments import add_commands
-from supervisor.errors import BUG, ExitCode, SupervisorError
+from supervisor.errors import ExitCode, as_failure
 
 if TYPE_CHECKING:
+    from supervisor.incidents.reporter import Reporter
     from supervisor.process.signals import SignalInbox
     from supervisor.run import Report
 
 PROGRAM: Final = "directus-supervisor"
 
 _LONGEST_S: Final = 86_400.0
+# As a shell tells an end by a signal.
+_BY_SIGNAL: Final = 128
 
 _EPILOG: Final = """\
 examples:
@@ -46,7 +51,18 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(ExitCode.USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+        self.exit(ExitCode.USAGE, f"{self.prog}: {_with_nearest(message)}; see `{self.prog} --help`\n")
+
+
+def _with_nearest(message: str) -> str:
+    """The message of argparse, but for a wrong choice that is nearly a right one: that one instead of all."""
+    import difflib  # noqa: PLC0415 - for a mistake alone
+
+    wrong = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+    if wrong is None:
+        return message
+    near = difflib.get_close_matches(wrong[1], wrong[2].replace("'", "").split(", "), n=1)
+    return f"invalid choice: '{wrong[1]}', did you mean '{near[0]}'?" if near else message
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -72,10 +88,13 @@ def make_parser() -> argparse.ArgumentParser:
     run = command("run", "Boot, then keep Directus running until a signal.", "docker run IMAGE run")
     run.add_argument("--once", action="store_true", help="end with status 0 as soon as Directus has been ready")
 
-    command(
+    migrate = command(
         "migrate",
         "Run the phases, then exit: the CI gate and the init container.",
         "docker run --rm -e DB_HOST=… IMAGE migrate && echo 'the database is up to date'",
+    )
+    migrate.add_argument(
+        "--expect-unchanged", action="store_true", help="exit 1 when a phase had something to change (CI: a second run)"
     )
 
     dev = command(
@@ -182,20 +201,29 @@ def main(arguments: Sequence[str], inbox: SignalInbox) -> int:
     Returns:
         The status to exit with.
     """
-    options = make_parser().parse_args(arguments)
-    run: Callable[[argparse.Namespace, SignalInbox], int] = _COMMANDS[options.command]
-    return run(options, inbox)
+    try:
+        try:
+            options = make_parser().parse_args(arguments)
+            return _COMMANDS[options.command](options, inbox)
+        finally:
+            # Python has none for one that was closed at the start.
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        # `config | head`: whoever reads has enough. What is buffered must not be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BY_SIGNAL + signal.SIGPIPE
 
 
 def _run(options: argparse.Namespace, inbox: SignalInbox) -> int:
     return _engine(inbox, command="run", launch=True, once=options.once)
 
 
-def _migrate(_options: argparse.Namespace, inbox: SignalInbox) -> int:
-    return _engine(inbox, command="migrate", launch=False, once=False)
+def _migrate(options: argparse.Namespace, inbox: SignalInbox) -> int:
+    return _engine(inbox, command="migrate", launch=False, once=False, unchanged=options.expect_unchanged)
 
 
-def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool) -> int:
+def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool, unchanged: bool = False) -> int:
     started = time.monotonic()
     from supervisor.logs import events  # noqa: PLC0415
     from supervisor.logs.setup import close, get_log, set_up  # noqa: PLC0415
@@ -212,42 +240,38 @@ def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool) -> in
         python=".".join(map(str, sys.version_info[:3])),
         run=command,
     )
+    from supervisor.incidents.reporter import Reporter  # noqa: PLC0415 - after the first log line
+
+    reporter = Reporter(early, started)
     exit_code = 0
     try:
-        report = _run_engine(inbox, launch=launch, once=once)
+        report = _run_engine(inbox, reporter, launch=launch, once=once)
         # A stop is what `run` is for; a migration that was stopped is not done.
         if report.stopped_by is not None and not launch:
-            exit_code = 128 + report.stopped_by
+            exit_code = _BY_SIGNAL + report.stopped_by
         elif report.ended_with is not None:
             exit_code = report.ended_with.shell_code
+        elif unchanged:
+            _expect_unchanged(report)
         log.emit(events.SUPERVISOR_STOPPED, exit_code=exit_code, uptime_s=round(time.monotonic() - started, 3))
         if once:
             _print_summary(report)
-    except SupervisorError as error:
-        exit_code = error.exit_code
-        log.emit(
-            events.SUPERVISOR_FAILED,
-            code=error.failure.code,
-            message=error.message,
-            remedy=error.remedy,
-            exit_code=exit_code,
-            **error.facts,
-        )
     except Exception as error:  # noqa: BLE001 - PID 1 must explain even what it does not understand
-        exit_code = ExitCode.BUG
+        failure = as_failure(reporter.ended_by(error))
+        exit_code = failure.exit_code
         log.emit(
             events.SUPERVISOR_FAILED,
-            code=BUG.code,
-            message=f"{type(error).__name__}: {error}",
-            remedy=BUG.remedy,
-            exit_code=exit_code,
-            exc_info=error,
+            code=failure.failure.code,
+            message=failure.message,
+            remedy=failure.remedy,
+            exit_code=int(exit_code),
         )
+    reporter.close()
     close()
     return int(exit_code)
 
 
-def _run_engine(inbox: SignalInbox, *, launch: bool, once: bool) -> Report:
+def _run_engine(inbox: SignalInbox, reporter: Reporter, *, launch: bool, once: bool) -> Report:
     import anyio  # noqa: PLC0415 - after the first log line
 
     from supervisor.configuration import configure, log_warnings  # noqa: PLC0415
@@ -260,11 +284,18 @@ def _run_engine(inbox: SignalInbox, *, launch: bool, once: bool) -> Report:
     configuration = configure(os.environ, Path.cwd())
     redactor.know(configuration.secrets)
     log_warnings(configuration)
+    reporter.booting(configuration)
 
     async def run() -> Report:
-        return await run_supervisor(configuration, inbox, launch=launch, once=once)
+        return await run_supervisor(configuration, inbox, reporter, launch=launch, once=once)
 
     return anyio.run(run)
+
+
+def _expect_unchanged(report: Report) -> None:
+    from supervisor.report import expect_unchanged  # noqa: PLC0415
+
+    expect_unchanged(report)
 
 
 def _print_summary(report: Report) -> None:
@@ -356,6 +387,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, SignalInbox], int]]] = 
     "status": _console,
     "top": _console,
     "logs": _console,
+    "log-level": _console,
     "reload": _console,
     "exec": _exec,
     "version": _version,

@@ -1,21 +1,25 @@
 """The catalogue of failures: a stable code, an exit status and a remedy for each.
 
 Every way in which this program ends other than "stopped as asked" is one entry here and one section of
-``docs/runbook.md``. The statuses 2, 3 and 4 are those of the bash flow that this program replaces; 64, 70 and 78
-are the BSD ``sysexits(3)``; 126, 127 and 128+n are the shell's.
+``docs/runbook.md``. The statuses 2, 3 and 4 are those of the bash flow that this program replaces; 64, 70, 71 and
+78 are the BSD ``sysexits(3)``; 126, 127 and 128+n are the shell's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
+
+# Relative to the project, which comes with it; a fork that publishes its documents may put its address in front.
+RUNBOOK: Final = "docs/runbook.md"
 
 
 class ExitCode(IntEnum):
     """What the process ends with; orchestrators and CI gates rely on these numbers."""
 
     STOPPED = 0
+    UNEXPECTED_CHANGE = 1
     CHECKSUM_MISMATCH = 2
     SQL_FAILED = 3
     DUPLICATE_NUMBER = 4
@@ -26,6 +30,7 @@ class ExitCode(IntEnum):
     LOCK_TIMEOUT = 9
     USAGE = 64
     BUG = 70
+    SYSTEM = 71
     CONFIG = 78
     NOT_EXECUTABLE = 126
     NOT_FOUND = 127
@@ -69,6 +74,11 @@ class SupervisorError(Exception):
     def exit_code(self) -> ExitCode:
         """The status that the process ends with."""
         return self.failure.exit_code
+
+
+def runbook_link(code: str) -> str:
+    """Where the runbook tells of a code: its section, by the anchor that Markdown renderers make of the heading."""
+    return f"{RUNBOOK}#{code.replace('.', '')}"
 
 
 CATALOGUE: dict[str, Failure] = {}
@@ -277,6 +287,13 @@ STEP_FAILED = _failure(
     "A one-shot step of supervisor.yaml failed.",
     "Read its own lines just above this one; the next boot runs it again.",
 )
+MIGRATE_CHANGED = _failure(
+    "migrate.changed",
+    ExitCode.UNEXPECTED_CHANGE,
+    "`migrate --expect-unchanged` changed something: a phase does not settle, or the database was not up to date.",
+    "See what the phases named in the message logged; what changes at each run is mostly a snapshot that Directus "
+    "cannot reproduce, or a file that writes what another one takes back.",
+)
 
 # Supervision
 DIRECTUS_MISCONFIGURED = _failure(
@@ -294,14 +311,20 @@ CRASH_LOOP = _failure(
 COMMAND_NOT_FOUND = _failure(
     "process.not_found",
     ExitCode.NOT_FOUND,
-    "The program to run does not exist.",
+    "The program to run, or the interpreter that it names, does not exist.",
     "Correct the path or install the program.",
 )
 COMMAND_NOT_EXECUTABLE = _failure(
     "process.not_executable",
     ExitCode.NOT_EXECUTABLE,
     "The program to run cannot be executed.",
-    "Give the file execute permission, and check its interpreter and architecture.",
+    "Give the file execute permission, and check its architecture.",
+)
+COMMAND_NOT_STARTED = _failure(
+    "process.not_started",
+    ExitCode.SYSTEM,
+    "The system has no process, memory or file descriptor left to start the program with.",
+    "Raise the limit named in the message: pids and memory of the container, `ulimit -u`, `ulimit -n`.",
 )
 NO_SUPERVISOR = _failure(
     "control.no_supervisor",
@@ -328,3 +351,8 @@ BUG = _failure(
     "The supervisor met a condition that it does not understand.",
     "Report it with the traceback; the database is as the last finished phase left it.",
 )
+
+
+def as_failure(error: Exception) -> SupervisorError:
+    """An error as a failure of the catalogue: what is not one of them is a bug of ours."""
+    return error if isinstance(error, SupervisorError) else SupervisorError(BUG, f"{type(error).__name__}: {error}")

@@ -1,8 +1,11 @@
-"""The account of a run as a table for a person."""
+"""The account of a run: as a table for a person, and judged for a gate."""
 
 from __future__ import annotations
 
+from supervisor import errors
+from supervisor.errors import SupervisorError
 from supervisor.run import Report
+from supervisor.steps import is_step
 
 
 def phase_table(report: Report) -> str:
@@ -22,3 +25,21 @@ def phase_table(report: Report) -> str:
     ]
     lines.insert(1, "-" * max(map(len, lines)))
     return "\n".join(lines)
+
+
+def expect_unchanged(report: Report) -> None:
+    """Refuse a run in which a phase has changed the database.
+
+    One-shot steps do not count: they run at each boot, and what they change is theirs to know.
+
+    Raises:
+        SupervisorError: ``MIGRATE_CHANGED``; names each such phase with its summary.
+    """
+    changed = [phase for phase in report.phases if phase.outcome.result == "changed" and not is_step(phase.name)]
+    if changed:
+        told = "; ".join(f"{phase.name} ({phase.outcome.summary})" for phase in changed)
+        raise SupervisorError(
+            errors.MIGRATE_CHANGED,
+            f"Nothing was to change, but it did in {told}",
+            phases=[phase.name for phase in changed],
+        )

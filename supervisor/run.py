@@ -14,6 +14,7 @@ from supervisor.boot import PhaseReport, run_phases
 from supervisor.concurrency import one_error
 from supervisor.configuration import Configuration
 from supervisor.errors import SupervisorError
+from supervisor.incidents.reporter import Reporter
 from supervisor.lifecycle import Lifecycle, State
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
@@ -24,7 +25,7 @@ from supervisor.process.child import ExitStatus
 from supervisor.process.init import Init, end_leftovers
 from supervisor.process.service import ServiceEnded
 from supervisor.process.signals import SignalInbox
-from supervisor.services import DirectusObserver, directus_service, kept_beside, side_service
+from supervisor.services import DirectusObserver, SideObserver, directus_service, kept_beside, side_service
 from supervisor.signal_actions import SignalActions
 
 _log = get_log("supervisor")
@@ -48,20 +49,21 @@ class Report:
 
 
 async def run_supervisor(
-    configuration: Configuration, inbox: SignalInbox, *, launch: bool = True, once: bool = False
+    configuration: Configuration, inbox: SignalInbox, reporter: Reporter, *, launch: bool = True, once: bool = False
 ) -> Report:
     """Boot, then keep Directus running until a signal.
 
     Args:
         configuration: everything that was configured.
         inbox: where signals arrive; what came before this is heard first.
+        reporter: is told of every incident.
         launch: False ends after the phases (``migrate``), without a health port.
         once: end as soon as Directus has been ready (``--once``).
 
     Raises:
         SupervisorError: whatever stopped the boot or ended the service.
     """
-    engine = _Engine(configuration, inbox)
+    engine = _Engine(configuration, inbox, reporter)
     try:
         await engine.run(launch=launch, once=once)
     except BaseException:
@@ -74,13 +76,15 @@ async def run_supervisor(
 class _Engine:
     """One run, from the first phase to the last process."""
 
-    def __init__(self, configuration: Configuration, inbox: SignalInbox) -> None:
+    def __init__(self, configuration: Configuration, inbox: SignalInbox, reporter: Reporter) -> None:
         self._configuration = configuration
+        self._reporter = reporter
         self._inbox = inbox
         self._init = Init()
         self.lifecycle = Lifecycle(time.monotonic)
         self.lifecycle.on_move(_tell_move)
         self._signals = SignalActions(self.lifecycle, self._init, configuration.settings)
+        self._stable: asyncio.TimerHandle | None = None
         self.report = Report()
 
     async def run(self, *, launch: bool, once: bool) -> None:
@@ -119,25 +123,43 @@ class _Engine:
             except SupervisorError as error:
                 # It comes of the stop, as when a platform ends our children too, or the next start meets it again.
                 if self._signals.stopped_by is None:
+                    await self._reporter.failed(error, phase=self.lifecycle.phase)
                     raise
                 _log.emit(events.STOP_OUTRAN_FAILURE, code=error.failure.code, message=error.message)
 
     async def _work(self, *, launch: bool, once: bool) -> None:
         configuration = self._configuration
-        boot = Boot(configuration, load_tree(configuration.settings.sql_dir), self._init)
+        sql = load_tree(configuration.settings.sql_dir)
+        self._reporter.with_sql(sql)
+        boot = Boot(configuration, sql, self._init)
         self.lifecycle.advance(State.MIGRATING, "the phases run")
         self.report.phases = await run_phases(boot, self.lifecycle)
         if launch:
             refuse_taken_port(configuration.address)
+            self.lifecycle.on_move(self._judge_boot)
             await self._serve(once=once)
+        else:
+            self._reporter.good()
+
+    def _judge_boot(self, _before: State, state: State, _reason: str) -> None:
+        """A boot was good once Directus has been ready for as long as makes it stable, or was until it was to stop."""
+        if state is State.READY:
+            stable_s = self._configuration.settings.restart_stable_s
+            self._stable = asyncio.get_running_loop().call_later(stable_s, self._reporter.good)
+        elif self._stable is not None:
+            self._stable.cancel()
+            self._stable = None
+            if state is State.STOPPING:
+                self._reporter.good()
 
     async def _serve(self, *, once: bool) -> None:
         started = time.monotonic()
         configuration = self._configuration
-        observer = DirectusObserver(self.lifecycle, self._signals.end_work)
+        observer = DirectusObserver(self.lifecycle, self._signals.end_work, self._reporter)
+        beside_observer = SideObserver(self.lifecycle, self._reporter)
         directus = directus_service(configuration, self._init, observer)
         beside = tuple(
-            side_service(process, configuration, self._init, lambda: self._signals.grace_left_s)
+            side_service(process, configuration, self._init, beside_observer, lambda: self._signals.grace_left_s)
             for process in configuration.programs.processes
         )
         self._signals.directus, self._signals.beside = directus, beside
@@ -152,7 +174,7 @@ class _Engine:
         self.lifecycle.on_move(on_move)
         try:
             with one_error():
-                async with kept_beside(beside):
+                async with kept_beside(beside, beside_observer):
                     await directus.keep_running()
         except ServiceEnded as ended:
             if self._signals.stopped_by is None:

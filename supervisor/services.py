@@ -16,10 +16,12 @@ from supervisor.directus.commands import OutputLog
 from supervisor.directus.explain import explain
 from supervisor.directus.ping import ping
 from supervisor.errors import SupervisorError
+from supervisor.incidents.reporter import Reporter
 from supervisor.lifecycle import Lifecycle, State
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
 from supervisor.process.child import ChildSpec
+from supervisor.process.ending import Ending
 from supervisor.process.init import Init
 from supervisor.process.restart import RestartPolicy
 from supervisor.process.service import Readiness, Service, ServiceEnded, ServiceSpec
@@ -40,11 +42,13 @@ class DirectusObserver:
     Args:
         lifecycle: what is moved; left alone once the supervisor is on its way out.
         on_down: called when Directus ends while it is on its way out, as nothing is left to drain then.
+        reporter: is told of each end that nobody asked for.
     """
 
-    def __init__(self, lifecycle: Lifecycle, on_down: Callable[[], None]) -> None:
+    def __init__(self, lifecycle: Lifecycle, on_down: Callable[[], None], reporter: Reporter) -> None:
         self._lifecycle = lifecycle
         self._on_down = on_down
+        self._reporter = reporter
 
     def launching(self) -> None:
         """Directus is being started."""
@@ -63,9 +67,23 @@ class DirectusObserver:
         else:
             self._lifecycle.advance(State.RESTARTING, f"directus {why}")
 
+    def died(self, ending: Ending) -> None:
+        """It came to an end that nobody asked for."""
+        if not self._lifecycle.ending:
+            self._reporter.died(ending)
+
 
 class SideObserver:
-    """Of a side process nothing but the log is told."""
+    """Of a side process nothing but its incidents is told.
+
+    Args:
+        lifecycle: once it is on its way out, the end of a side process is none.
+        reporter: is told of each end that nobody asked for.
+    """
+
+    def __init__(self, lifecycle: Lifecycle, reporter: Reporter) -> None:
+        self._lifecycle = lifecycle
+        self._reporter = reporter
 
     def launching(self) -> None:
         """It is being started."""
@@ -75,6 +93,16 @@ class SideObserver:
 
     def down(self, why: str) -> None:
         """It ended."""
+
+    def died(self, ending: Ending) -> None:
+        """It came to an end that nobody asked for."""
+        if not self._lifecycle.ending:
+            self._reporter.died(ending)
+
+    def given_up(self, process: str, error: SupervisorError) -> None:
+        """It is not started again."""
+        if not self._lifecycle.ending:
+            self._reporter.given_up(process, error)
 
 
 def directus_service(configuration: Configuration, init: Init, observer: DirectusObserver) -> Service:
@@ -115,7 +143,11 @@ def directus_service(configuration: Configuration, init: Init, observer: Directu
 
 
 def side_service(
-    process: SideProcess, configuration: Configuration, init: Init, stop_limit_s: Callable[[], float]
+    process: SideProcess,
+    configuration: Configuration,
+    init: Init,
+    observer: SideObserver,
+    stop_limit_s: Callable[[], float],
 ) -> Service:
     """One side process; it runs in Directus' folder and environment unless it says otherwise.
 
@@ -123,6 +155,7 @@ def side_service(
         process: what to run.
         configuration: the settings, which its own overrides replace.
         init: starts and reaps it.
+        observer: is told of its moves.
         stop_limit_s: what the stop has left of its time once it is this one's turn.
     """
     settings = dataclasses.replace(configuration.settings, **process.overrides)  # type: ignore[arg-type]
@@ -141,16 +174,16 @@ def side_service(
         policy=policy_of(settings),
         output=output,
     )
-    return Service(spec, init, SideObserver())
+    return Service(spec, init, observer)
 
 
 @asynccontextmanager
-async def kept_beside(services: Sequence[Service]) -> AsyncIterator[None]:
+async def kept_beside(services: Sequence[Service], observer: SideObserver) -> AsyncIterator[None]:
     """Keep side processes running: started in order before what the context runs, and stopped after it has ended."""
     scopes = [anyio.CancelScope(shield=True) for _ in services]
     async with anyio.create_task_group() as group:
         for service, scope in zip(services, scopes, strict=True):
-            group.start_soon(_keep_beside, service, scope)
+            group.start_soon(_keep_beside, service, observer, scope)
         try:
             # Each task starts its process before it waits for anything.
             await anyio.lowlevel.checkpoint()
@@ -160,12 +193,13 @@ async def kept_beside(services: Sequence[Service]) -> AsyncIterator[None]:
                 scope.cancel()
 
 
-async def _keep_beside(service: Service, scope: anyio.CancelScope) -> None:
+async def _keep_beside(service: Service, observer: SideObserver, scope: anyio.CancelScope) -> None:
     """Keep one running; when it is given up, that is said, and everything else goes on."""
     with scope:
         try:
             await service.keep_running()
         except SupervisorError as error:
+            observer.given_up(service.name, error)
             _log.emit(events.PROCESS_GIVEN_UP, process=service.name, message=error.message, remedy=error.remedy)
         except ServiceEnded as ended:
             _log.emit(events.PROCESS_GIVEN_UP, level="info", process=service.name, message=f"{service.name} {ended}")

@@ -175,6 +175,17 @@ class Settings:
         "The control socket, for `status`, `top`, `logs` and `reload`. Unset: `directus-supervisor.sock` in `/run`, "
         "`$XDG_RUNTIME_DIR` or the folder for temporary files, whichever can be written to.",
     )
+    incident_dir: Path | None = _setting(
+        kinds.PATH,
+        None,
+        "Folder in which each incident is kept as a JSON file, the newest 50 of them; made when it is not there.",
+    )
+    termination_log: Path | None = _setting(
+        kinds.PATH,
+        None,
+        "File that tells in at most 4096 bytes why the process ended. Unset: `/dev/termination-log`, where Kubernetes "
+        "has put it.",
+    )
     log_format: str = _setting(kinds.LOG_FORMAT, "auto", "`auto` is `console` on a terminal and `json` elsewhere.")
     log_level: str = _setting(kinds.LOG_LEVEL, "info", "Lines below this level are left out.")
 

@@ -175,6 +175,8 @@ def show_versions(environ: Mapping[str, str], cwd: Path) -> int:
 def _text(value: object) -> str:
     if isinstance(value, tuple | list):
         return ",".join(map(str, value))
+    if isinstance(value, frozenset):
+        return ",".join(map(str, sorted(value)))
     return "" if value is None else str(value)
 
 

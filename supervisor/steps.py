@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Final
 
 import anyio
 
@@ -19,6 +20,12 @@ from supervisor.process.last_words import last_words
 from supervisor.programs import Step
 
 _log = get_log("step")
+_PREFIX: Final = "step:"
+
+
+def is_step(phase: str) -> bool:
+    """Whether this is the name of a step among the phases."""
+    return phase.startswith(_PREFIX)
 
 
 def with_steps(phases: Sequence[Phase], steps: Sequence[Step]) -> tuple[Phase, ...]:
@@ -42,7 +49,7 @@ def _as_phase(step: Step, phase: Phase) -> Phase:
         async with boot.lock.guarding(f"the step {step.name}"):
             return await _run(step, boot)
 
-    return Phase(f"step:{step.name}", run, locked=phase.locked)
+    return Phase(f"{_PREFIX}{step.name}", run, locked=phase.locked)
 
 
 async def _run(step: Step, boot: Boot) -> Outcome:
@@ -71,7 +78,9 @@ async def _run(step: Step, boot: Boot) -> Outcome:
             errors.STEP_FAILED,
             f"The step {step.name} ({step.where}) {ending}" + (f"; its last words: {words}" if words else ""),
             step=step.name,
+            process=step.name,
             last_lines=list(output.last_lines),
+            **(status.as_childs if status is not None else {}),
         )
     _log.emit(events.STEP_FINISHED, step=step.name, duration_s=round(time.monotonic() - started, 3))
     return Outcome("changed", f"{step.command[0]} succeeded")

@@ -139,9 +139,12 @@ class Supervised:
 
     @property
     def failure(self) -> Record:
-        """The one record of the failure that ended it."""
-        (record,) = self.of("supervisor.failed")
-        return record
+        """The one record of the incident that ended it, to which the last line has nothing to add."""
+        (last,) = self.of("supervisor.failed")
+        (incident,) = [record for record in self.of("incident") if "exit_code" in record]
+        told = ("code", "message", "remedy", "exit_code")
+        assert [last[name] for name in told] == [incident[name] for name in told]
+        return incident
 
 
 def _matches(record: Record, event: str, fields: Mapping[str, object]) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from supervisor.check import finding
 from supervisor.check.finding import Finding
@@ -18,8 +16,7 @@ from supervisor.check.statements import read_statements
 from supervisor.check.transactions import check_transactions
 from supervisor.check.world import Script, Setting, judge
 from supervisor.postgres.directives import Directives, read_directives
-
-_NAME: Final = re.compile(r"(?P<number>[0-9]+)_.+\.sql", re.IGNORECASE)
+from supervisor.postgres.sqlfile import number_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +40,7 @@ class File:
     @property
     def number(self) -> int | None:
         """The number that gives its place in the order; None when the name has none."""
-        match = _NAME.fullmatch(self.name)
-        # Python does not read integers of thousands of digits.
-        return int(match["number"]) if match and len(match["number"]) < 1000 else None
+        return number_in(self.name)
 
 
 @dataclass(frozen=True, slots=True)

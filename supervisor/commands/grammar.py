@@ -57,6 +57,17 @@ def add_record_commands(command: Callable[[str, str, str], argparse.ArgumentPars
     history.add_argument("--limit", type=_number, default=20, metavar="N", help="how many, the last ones (default 20)")
     history.add_argument("--json", action="store_true", help="as one JSON array")
 
+    incidents = command(
+        "incidents",
+        "Show the incidents that were kept in SUPERVISOR_INCIDENT_DIR, the newest first; one in full by its id.",
+        "directus-supervisor incidents --dir /incidents",
+    )
+    incidents.add_argument("id", nargs="?", metavar="ID", help="show this one in full; its beginning will do")
+    incidents.add_argument(
+        "--dir", dest="directory", type=Path, metavar="DIR", help="the folder (default: SUPERVISOR_INCIDENT_DIR)"
+    )
+    incidents.add_argument("--json", action="store_true", help="as one JSON array, or one object")
+
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
@@ -94,10 +105,17 @@ def _history(options: argparse.Namespace) -> int:
     return run_history(os.environ, Path.cwd(), options.limit, as_json=options.json)
 
 
+def _incidents(options: argparse.Namespace) -> int:
+    from supervisor.commands.incidents import run_incidents  # noqa: PLC0415
+
+    return run_incidents(os.environ, Path.cwd(), options.directory, options.id, as_json=options.json)
+
+
 RECORD_COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "plan": _plan,
     "new": _new,
     "repair": _repair,
     "baseline": _baseline,
     "history": _history,
+    "incidents": _incidents,
 }

@@ -16,7 +16,8 @@ from supervisor.errors import SupervisorError
 from supervisor.health.local_socket import places
 
 _CONNECT_S: Final = 5.0
-_LONGEST_PATH: Final = 107
+# A control says in its answer why it was not taken.
+_REFUSALS: Final = frozenset({http.client.BAD_REQUEST, http.client.CONFLICT})
 
 
 class _Connection(http.client.HTTPConnection):
@@ -64,7 +65,7 @@ class Client:
 
     def control(self, path: str, body: str = "") -> tuple[bool, str]:
         """Use a control; whether it was taken, and what was said."""
-        with self._ask("POST", path, body) as answer:
+        with self._ask("POST", path, body, _REFUSALS) as answer:
             document = json.loads(answer.read())
         return bool(document["ok"]), str(document["message"])
 
@@ -77,13 +78,18 @@ class Client:
 
     @contextmanager
     def _ask(
-        self, method: str, path: str, body: str = "", timeout_s: float | None = 10.0
+        self,
+        method: str,
+        path: str,
+        body: str = "",
+        understood: frozenset[int] = frozenset(),
+        timeout_s: float | None = 10.0,
     ) -> Iterator[http.client.HTTPResponse]:
         connection = _Connection(self._path, timeout_s)
         try:
             connection.request(method, path, body or None)
             answer = connection.getresponse()
-            if answer.status >= http.client.BAD_REQUEST and answer.status != http.client.CONFLICT:
+            if answer.status >= http.client.BAD_REQUEST and answer.status not in understood:
                 raise SupervisorError(errors.NO_SUPERVISOR, f"{self._path} answered {answer.status} to {path}")
             yield answer
         except (OSError, ValueError, http.client.HTTPException) as error:

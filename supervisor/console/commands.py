@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +28,8 @@ def run(options: argparse.Namespace, environ: Mapping[str, str], cwd: Path) -> i
         return status(environ, cwd, as_json=options.json)
     if options.command == "top":
         return top(environ, cwd)
+    if options.command == "log-level":
+        return log_level(environ, cwd, level=options.level)
     if options.command == "reload":
         return reload(environ, cwd, timeout_s=options.timeout)
     return logs(
@@ -81,6 +82,20 @@ def logs(
     return _with_client(environ, cwd, ask)
 
 
+def log_level(environ: Mapping[str, str], cwd: Path, *, level: str | None) -> int:
+    """Print from which level on lines are written, or set it until the end of the run."""
+
+    def ask(client: Client) -> int:
+        if level is None:
+            _write(client.status()["log"]["level"] + "\n")
+            return ExitCode.STOPPED
+        taken, message = client.control("/control/log-level", urlencode({"level": level}))
+        _write(message + "\n")
+        return ExitCode.STOPPED if taken else FAILED
+
+    return _with_client(environ, cwd, ask)
+
+
 def reload(environ: Mapping[str, str], cwd: Path, *, timeout_s: float) -> int:
     """Restart Directus in good order, and wait until it is ready again; 0 does not wait."""
 
@@ -117,10 +132,6 @@ def _with_client(environ: Mapping[str, str], cwd: Path, run: Callable[[Client], 
         _complain(f"{error.message}. {error.remedy}")
         return error.exit_code
     except KeyboardInterrupt:
-        return ExitCode.STOPPED
-    except BrokenPipeError:
-        # `logs | head`: whoever reads has enough. What is buffered must not be tried again at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.STOPPED
 
 

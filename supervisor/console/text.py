@@ -74,7 +74,7 @@ def line_text(record: Mapping[str, Any], *, color: bool) -> str:
     rest = " ".join(f"{name}={value}" for name, value in record.items() if name not in _HIDDEN | {"stream"})
     event = "" if record.get("event") == "process.output" else str(record.get("event", ""))
     words = " ".join(filter(None, [event, str(record.get("message", "")), rest]))
-    who = str(record.get("process") or record.get("component", ""))
+    who = _clean(str(record.get("process") or record.get("component", "")))
     return f"{str(record.get('timestamp', ''))[11:23]} {paint(f'{level:<8}', _LEVELS.get(level, ''))} {who:<11} " + (
         _clean(words)
     )

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio
 
@@ -68,12 +68,20 @@ class StepResult:
     """How a Directus step ended.
 
     Attributes:
+        step: its name.
         status: of its process; None when it took too long and was stopped.
         last_lines: what it wrote at the end.
     """
 
+    step: str
     status: ExitStatus | None
     last_lines: tuple[str, ...]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the record of its failure says of it."""
+        status = self.status.as_childs if self.status is not None else {}
+        return {"process": self.step, **status, "last_lines": list(self.last_lines)}
 
     @property
     def account(self) -> str:
@@ -127,4 +135,4 @@ async def run_step(
         log.emit(events.DIRECTUS_STEP, step=step, pid=child.pid)
         with anyio.move_on_after(configuration.settings.step_timeout_s):
             status = await child.wait()
-    return StepResult(status, tuple(output.last_lines))
+    return StepResult(step, status, tuple(output.last_lines))

@@ -153,6 +153,8 @@ _PATTERNS: Final = tuple((re.compile(pattern, re.MULTILINE), cause, remedy) for 
 # With EXTENSIONS_MUST_LOAD these words come first, and whatever error the extension has after them.
 _EXTENSION: Final = re.compile(r"EXTENSION_MUST_LOAD is enabled and an extension failed to load")
 _SENTENCES: Final = 3
+# Said of a lost connection while Directus ends for another reason, or a warning of Node.js: neither ends a process.
+_AFTERMATH: Final = re.compile(r"\[ioredis\] Unhandled error event|\(node:\d+\) |\(Use `node ")
 # LOG_STYLE=pretty: the level stands in the text.
 _LESS_THAN_AN_ERROR: Final = re.compile(r"\[[\d:.]+\] (?:TRACE|DEBUG|INFO|WARN): ")
 
@@ -161,7 +163,7 @@ def explain(errors: Iterable[str]) -> Explanation | None:
     """Find the cause in the last error of a Directus that died before it was ready.
 
     What was written before that error is left alone: an extension that could not be loaded, or a request that failed,
-    did not end the process.
+    did not end the process. What ioredis says of a lost connection is passed over, wherever it stands.
 
     Args:
         errors: the end of its output without what it called less than an error, in order.
@@ -189,7 +191,8 @@ def _last_sentences(lines: list[str]) -> list[str]:
     for line in reversed(lines):
         dump.append(line)
         if not is_around(line):
-            said.append("\n".join(reversed(dump)))
+            if not _AFTERMATH.match(line):
+                said.append("\n".join(reversed(dump)))
             dump.clear()
             if len(said) == _SENTENCES:
                 break

@@ -214,6 +214,4 @@ def explain_failure(talk: Conversation, result: StepResult, snapshot: Path) -> S
         place = f"{snapshot}:{failure.line}:{failure.column}" if failure.line else str(snapshot)
         return SupervisorError(errors.SNAPSHOT_INVALID, f"{place}: {failure.message}")
     reason = failure.message if failure is not None else str(talk.refusal or result.account)
-    return SupervisorError(
-        errors.SCHEMA_FAILED, f"Applying {snapshot.name} failed: {reason}", last_lines=list(result.last_lines)
-    )
+    return SupervisorError(errors.SCHEMA_FAILED, f"Applying {snapshot.name} failed: {reason}", **result.facts)

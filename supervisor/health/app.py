@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -87,6 +88,9 @@ class App:
         return route.answer(request)
 
     def _probe(self, request: Request) -> Response:
+        if self._observatory.is_due_in_passing():
+            # After the answer: the charts have a past when somebody looks, and no timer wakes us for it.
+            asyncio.get_running_loop().call_soon(self._observatory.look)
         checks = self._probes.checks(request.path)
         ok = all(check.ok for check in checks)
         inside = self._access.refusal(request) is None

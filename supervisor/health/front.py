@@ -21,7 +21,7 @@ from supervisor.health.local_socket import control_socket
 from supervisor.health.probes import Probes
 from supervisor.health.server import bind, serving
 from supervisor.lifecycle import Lifecycle, State
-from supervisor.logs import events, setup
+from supervisor.logs import setup
 from supervisor.notify import Notifier
 from supervisor.status.observatory import Observatory
 from supervisor.status.recorder import Recorder
@@ -70,20 +70,14 @@ async def answering(
                 stack.callback(recorder.changes.end)
                 try:
                     yield
-                except SupervisorError as error:
-                    _tell_of_failure(error, lifecycle, recorder)
+                except SupervisorError:
+                    # While there is still somebody to answer.
+                    if not lifecycle.ending:
+                        lifecycle.advance(State.FAILED, "a failure ended the run")
                     raise
     finally:
         setup.be_heard_by(None)
         notifier.close()
-
-
-def _tell_of_failure(error: SupervisorError, lifecycle: Lifecycle, recorder: Recorder) -> None:
-    """While there is still somebody to answer; the log says it at the very end."""
-    fields = {"code": error.failure.code, "message": error.message, "remedy": error.remedy}
-    recorder.happened(events.SUPERVISOR_FAILED.name, fields)
-    if not lifecycle.ending:
-        lifecycle.advance(State.FAILED, "a failure ended the run")
 
 
 async def _ask_health(configuration: Configuration, lifecycle: Lifecycle, probes: Probes) -> None:

@@ -39,7 +39,21 @@ SUPERVISOR_STOPPED = _event(
 SUPERVISOR_FAILED = _event(
     "supervisor.failed",
     "error",
-    "The process ends because of a failure: its `code` (see the runbook), `message`, `remedy` and `exit_code`.",
+    "The last line of a process that ends because of a failure: its `code`, `message`, `remedy` and `exit_code`; all "
+    "that is known of it is in the `incident` before.",
+)
+INCIDENT = _event(
+    "incident",
+    "error",
+    "What stopped a boot, ended Directus, or made a process be started again, once each: `code`, `message`, `remedy`, "
+    "`runbook`, `phase` or `process`, its `exit_status` or `signal`, our own `exit_code` where we end, `oom`, "
+    "`uptime_s` of the process or else of the supervisor, `restarts` so far, `last_lines`, what `changed` since the "
+    "`last_good_boot` (null: none is known), the state of `postgres` where it matters, and what else is known.",
+)
+INCIDENT_NOT_KEPT = _event(
+    "incident.not_kept",
+    "warning",
+    "A file that tells of an incident could not be written: `message`; all else goes on.",
 )
 STATE_CHANGED = _event("state.changed", "info", "The lifecycle moved from `before` to `state`, for `reason`.")
 SIGNAL_RECEIVED = _event("signal.received", "info", "A `signal` came, and what follows from it (`action`).")
@@ -212,7 +226,8 @@ PROCESS_EXITED = _event(
 PROCESS_RESTARTING = _event(
     "process.restarting",
     "warning",
-    "The `process` is started again in `delay_s` for `reason`, restart `restart` of `limit`; `oom`: by the kernel.",
+    "The `process` is started again in `delay_s` for `reason`, whose `cause` is exit, signal, out_of_memory, hang, "
+    "memory_limit, not_ready, not_started or reload; restart `restart` of `limit`; `oom`: killed by the kernel.",
 )
 PROCESS_STOPPING = _event(
     "process.stopping", "info", "The `process` group gets SIGTERM, and SIGKILL after `timeout_s`."

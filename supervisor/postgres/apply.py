@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from asyncpg import PostgresError, PostgresLogMessage
@@ -103,8 +104,15 @@ async def apply_plan(connection: Connection, plan: Plan, terms: Terms) -> Summar
     if plan.to_apply:
         await make_guard_table(connection, terms.schema)
         pid = int(await connection.fetchval("SELECT pg_backend_pid()"))
-        for file in plan.to_apply:
-            await _apply(connection, pid, file, terms)
+        run = _Run(connection, pid, terms, await reset_session(connection))
+        with run.notices_logged():
+            for limit_ms, files in groupby(plan.to_apply, run.limit_ms):
+                watch = Watch(pid, terms.open_session, limit_ms / 2000 or _LOOK_AFTER_S, run.announce)
+                async with watching(watch):
+                    for file in files:
+                        await run.apply(file, watch)
+        # What the last file has SET must not reach what comes after.
+        await reset_session(connection)
     return Summary(
         tuple(file.label for file in plan.to_apply),
         tuple(file.label for file in plan.of(State.APPLIED)),
@@ -112,39 +120,52 @@ async def apply_plan(connection: Connection, plan: Plan, terms: Terms) -> Summar
     )
 
 
-async def _apply(connection: Connection, pid: int, file: SqlFile, terms: Terms) -> None:
-    started = time.monotonic()
-    progress = Progress()
-    limit_ms = terms.lock_timeout_ms if file.directives.lock_timeout_ms is None else file.directives.lock_timeout_ms
+@dataclass(slots=True)
+class _Run:
+    """A run over the files of one folder.
 
-    def announce(blockers: Sequence[Blocker], waited_s: float) -> None:
-        line = progress.running.line if progress.running else None
-        _log.emit(
-            events.SQL_WAITING, file=file.label, line=line, blockers=sentence(blockers), waited_s=round(waited_s, 1)
-        )
+    Attributes:
+        connection: the session that holds the migration lock.
+        pid: process id of its backend.
+        terms: what the files run under.
+        reset: what brings the session back to how it was made.
+    """
 
-    watch = Watch(pid, terms.open_session, limit_ms / 2000 or _LOOK_AFTER_S, announce)
-    execution = Execution(connection, terms.schema, file, terms.lock_timeout_ms, watch, progress)
+    connection: Connection
+    pid: int
+    terms: Terms
+    reset: tuple[str, ...]
+    _file: SqlFile | None = None
+    _progress: Progress = field(default_factory=Progress)
 
-    async def before_retry(error: BaseException, attempt: int, delay_s: float) -> None:
-        _log.emit(
-            events.SQL_RETRYING,
-            file=file.label,
-            line=progress.running.line if progress.running else None,
-            cause=str(error.args[0]),
-            blockers=sentence(await _blockers(connection, watch, error)),
-            attempt=attempt,
-            limit=terms.retries + 1,
-            delay_s=round(delay_s, 2),
-        )
+    def limit_ms(self, file: SqlFile) -> int:
+        """How long a statement of this file may wait for a lock."""
+        own = file.directives.lock_timeout_ms
+        return self.terms.lock_timeout_ms if own is None else own
 
-    async with watching(watch):
-        # Explained in here: on its way out of a task group an error loses the one that it came from.
+    async def apply(self, file: SqlFile, watch: Watch) -> None:
+        """Run one file."""
+        started = time.monotonic()
+        connection, terms = self.connection, self.terms
+        self._file, self._progress = file, Progress()
+        progress = self._progress
+        execution = Execution(connection, terms.schema, file, self.reset, terms.lock_timeout_ms, watch, progress)
+
+        async def before_retry(error: BaseException, attempt: int, delay_s: float) -> None:
+            _log.emit(
+                events.SQL_RETRYING,
+                file=file.label,
+                line=self._line,
+                cause=str(error.args[0]),
+                blockers=sentence(await _blockers(connection, watch, error)),
+                attempt=attempt,
+                limit=terms.retries + 1,
+                delay_s=round(delay_s, 2),
+            )
+
+        # Explained in here: on its way out of the task group an error loses the one that it came from.
         try:
-            with _notices_logged(connection, file, progress):
-                await with_retries(execution.attempt, terms.retries, before_retry)
-                # What one file has SET must not reach the next one.
-                await reset_session(connection)
+            await with_retries(execution.attempt, terms.retries, before_retry)
         except Exception as error:
             if lost(error) or connection.is_closed():
                 raise connection_lost(f"{file.label}; {_kept_of(file, progress)}", error) from error
@@ -155,28 +176,44 @@ async def _apply(connection: Connection, pid: int, file: SqlFile, terms: Terms) 
                 kept = () if file.directives.transaction else file.statements[: progress.ran]
                 raise sql_failure(error, file, progress.running, terms.explain_missing, kept=kept) from error
             raise
-    _log.emit(events.SQL_APPLIED, file=file.label, duration_s=round(time.monotonic() - started, 3))
+        _log.emit(events.SQL_APPLIED, file=file.label, duration_s=round(time.monotonic() - started, 3))
 
+    def announce(self, blockers: Sequence[Blocker], waited_s: float) -> None:
+        """Say that a statement waits and waits."""
+        assert self._file is not None  # noqa: S101 - a statement runs
+        _log.emit(
+            events.SQL_WAITING,
+            file=self._file.label,
+            line=self._line,
+            blockers=sentence(blockers),
+            waited_s=round(waited_s, 1),
+        )
 
-@contextmanager
-def _notices_logged(connection: Connection, file: SqlFile, progress: Progress) -> Iterator[None]:
-    def on_notice(_connection: object, notice: PostgresLogMessage) -> None:
-        place = place_of(notice, file, progress.running)
+    @contextmanager
+    def notices_logged(self) -> Iterator[None]:
+        """Have what the server says beside its answers in the log."""
+        self.connection.add_log_listener(self._on_notice)
+        try:
+            yield
+        finally:
+            if not self.connection.is_closed():
+                self.connection.remove_log_listener(self._on_notice)
+
+    def _on_notice(self, _connection: object, notice: PostgresLogMessage) -> None:
+        if self._file is None:
+            return
         _log.emit(
             events.SQL_NOTICE,
             level=_LEVELS.get(str(notice.severity_en or notice.severity), "info"),
-            file=file.label,
-            line=place.line,
+            file=self._file.label,
+            line=place_of(notice, self._file, self._progress.running).line,
             message=notice.message,
             severity=notice.severity,
         )
 
-    connection.add_log_listener(on_notice)
-    try:
-        yield
-    finally:
-        if not connection.is_closed():
-            connection.remove_log_listener(on_notice)
+    @property
+    def _line(self) -> int | None:
+        return self._progress.running.line if self._progress.running else None
 
 
 async def _blockers(connection: Connection, watch: Watch, error: BaseException) -> tuple[Blocker, ...]:
@@ -199,6 +236,8 @@ def _blocked(
 
 
 def _kept_of(file: SqlFile, progress: Progress) -> str:
+    if progress.committing:
+        return "whether it was committed is not known, and the next run sees by its record"
     if file.directives.transaction:
         return "nothing of it was kept"
     return f"it runs without a transaction, {progress.ran} of its {len(file.statements)} statements are kept"

@@ -43,18 +43,25 @@ LOST: Final = (
 )
 
 
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 # Without these the backend of a killed supervisor runs its statement to the end, and keeps the lock that long. Not in
-# the start-up message: poolers refuse what they do not know there, and servers before 14 do not know the first one.
-_NOTICE_DEAD_CLIENT: Final = """
-    SELECT set_config(name, wanted, false)
-      FROM (VALUES ('client_connection_check_interval', '2s'), ('tcp_keepalives_idle', '30'),
-                   ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '3')) AS ours (name, wanted)
-      JOIN pg_settings USING (name)
-"""
-_RESET: Final = """
-    RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
-    DISCARD TEMP; DISCARD SEQUENCES; DEALLOCATE ALL; UNLISTEN *
-"""
+# the start-up message: poolers refuse what they do not know there.
+_KEEPALIVES: Final = (
+    "SET tcp_keepalives_idle = 30",
+    "SET tcp_keepalives_interval = 10",
+    "SET tcp_keepalives_count = 3",
+)
+# Servers before 14 do not know it.
+_CHECK_CLIENT: Final = "SET client_connection_check_interval = '2s'"
+_RESET: Final = (
+    "RESET SESSION AUTHORIZATION",
+    "RESET ROLE",
+    "RESET ALL",
+    "DISCARD TEMP",
+    "DISCARD SEQUENCES",
+    "DEALLOCATE ALL",
+    "UNLISTEN *",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,27 +111,70 @@ async def connect(target: Target, timeout_s: float) -> Connection:
             server_settings=server_settings,
         )
         try:
-            await _notice_dead_client(connection)
+            _notice_dead_server(connection)
+            await _set_up(connection)
         except BaseException:
             connection.terminate()
             raise
     return connection
 
 
-async def reset_session(connection: Connection) -> None:
-    """Bring a session back to how :func:`connect` made it, but for the advisory locks that it holds."""
-    await connection.execute(_RESET)
-    await _notice_dead_client(connection)
+def _notice_dead_server(connection: Connection) -> None:
+    """Let the kernel ask whether the other side is there: a statement that waits sends nothing, and would for ever."""
+    # asyncpg has no option for it.
+    inner: Any = connection
+    tcp: socket.socket | None = inner._transport.get_extra_info("socket")
+    if tcp is None or tcp.family == socket.AF_UNIX:
+        return
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        # Each system has some of them.
+        if hasattr(socket, name):
+            tcp.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-async def _notice_dead_client(connection: Connection) -> None:
-    with suppress(pg.InvalidParameterValueError):
-        await connection.execute(_NOTICE_DEAD_CLIENT)
+async def reset_session(connection: Connection) -> tuple[str, ...]:
+    """Bring a session back to how :func:`connect` made it, but for the advisory locks that it holds.
+
+    Returns:
+        The statements that did it, which do it again on this session.
+
+    Raises:
+        asyncpg.PostgresError: the session is lost, or within a transaction that has failed.
+    """
+    return await _set_up(connection, *_RESET)
+
+
+async def _set_up(connection: Connection, *before: str) -> tuple[str, ...]:
+    """Let the server notice a dead client, after what is to run first; returns all that was run."""
+    wanted = (*before, *_KEEPALIVES)
+    if connection.get_server_version() >= (14,):
+        # Refused, with all of it undone, by servers on a platform that cannot tell.
+        with suppress(pg.InvalidParameterValueError):
+            await connection.execute("; ".join([*wanted, _CHECK_CLIENT]))
+            return (*wanted, _CHECK_CLIENT)
+    await connection.execute("; ".join(wanted))
+    return wanted
+
+
+def in_transaction(connection: Connection) -> bool:
+    """Whether a session lives and is in a transaction, be it one that has failed."""
+    # asyncpg's own answer is an AttributeError once the connection was terminated.
+    return not connection.is_closed() and connection.is_in_transaction()
 
 
 def quote_identifier(name: str) -> str:
     """`name` as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def quote_literal(text: str) -> str:
+    """`text` as an SQL literal that no setting of a session reads otherwise.
+
+    Such are ``standard_conforming_strings``, and ``client_encoding``, by which asyncpg does not go in a query's text.
+    """
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return "E'" + "".join(one if one.isascii() else f"\\U{ord(one):08x}" for one in escaped) + "'"
 
 
 def judge(error: BaseException, target: Target) -> Verdict:  # noqa: C901, PLR0911, PLR0912 - one case a line

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+# What both of the next ones begin with: most files have none, and need not be read line by line.
+_BEGINNING: Final = re.compile(r"--[ \t]*supervisor", re.IGNORECASE)
 _LINE: Final = re.compile(r"[ \t]*--+[ \t]*supervisor[ \t]*:(?P<words>.*)", re.IGNORECASE)
 _DURATION: Final = re.compile(r"(?P<number>[0-9]+)[ \t]*(?P<unit>[A-Za-z]*)")
 _EXTENSION: Final = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_-]*)(?P<optional>[ \t]+optional)?")
@@ -81,6 +83,8 @@ def read_directives(text: str) -> tuple[Directives, tuple[Problem, ...]]:
     Returns:
         The directives, those with a problem left out; and every problem, in the order of the lines.
     """
+    if not _BEGINNING.search(text):
+        return Directives(), ()
     found = _Found()
     in_head = True
     for number, line in enumerate(text.split("\n"), start=1):

@@ -6,13 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from asyncpg import DivisionByZeroError
+
 from supervisor import errors
 from supervisor.errors import SupervisorError
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
 from supervisor.postgres.concurrent_index import concurrent_index, drop_invalid, waits_harmlessly
+from supervisor.postgres.connect import in_transaction
 from supervisor.postgres.guard_table import record
-from supervisor.postgres.lock import is_held
+from supervisor.postgres.lock import UNLESS_HELD_FAIL, is_held
 from supervisor.postgres.retry import IN_THE_WAY
 
 if TYPE_CHECKING:
@@ -35,10 +38,12 @@ class Progress:
     Attributes:
         ran: how many statements of it have run; of a file without a transaction they are kept.
         running: the statement that runs; None before the first one and after the last one.
+        committing: whether its transaction is being committed.
     """
 
     ran: int = 0
     running: Statement | None = None
+    committing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class Execution:
         connection: the session that holds the migration lock.
         schema: where the guard table lies.
         file: the file.
+        reset: statements that undo what the file before has SET.
         lock_timeout_ms: milliseconds that a statement may wait for a lock, where the file says nothing; 0 is no limit.
         watch: told of each statement.
         progress: where the file is.
@@ -57,6 +63,7 @@ class Execution:
     connection: Connection
     schema: str
     file: SqlFile
+    reset: tuple[str, ...]
     lock_timeout_ms: int
     watch: Watch
     progress: Progress
@@ -68,25 +75,51 @@ class Execution:
             SupervisorError: ``sql.lock_released``, ``sql.guard_table``.
             asyncpg.PostgresError: a statement failed; `progress` says which.
         """
-        # A file that failed may have released the lock before.
-        await self._require_lock()
         if self.file.directives.transaction:
-            self.progress.ran = 0
-            async with self.connection.transaction():
-                await self.connection.execute(self._timeouts("SET LOCAL"))
-                for statement in self.file.statements:
-                    await self._execute(statement)
-                await self._finish()
-                # The commit checks deferred constraints, for which it may wait.
-                self.watch.begin()
+            await self._attempt_at_once()
         else:
-            # What the statements that ran have SET stays, too.
-            if not self.progress.ran:
-                await self.connection.execute(self._timeouts("SET SESSION"))
-            for statement in self.file.statements[self.progress.ran :]:
-                await self._execute_alone(statement)
-                await self._require_lock()
-            await self._finish()
+            await self._attempt_the_rest()
+
+    async def _attempt_at_once(self) -> None:
+        """In one transaction. Round trips take most of the time of a small file: there are two besides its statements.
+
+        asyncpg's own transaction would take one for each of BEGIN, the timeouts, the look at the lock, the record and
+        COMMIT.
+        """
+        self.progress.ran, self.progress.committing = 0, False
+        try:
+            await self._begin()
+            for statement in self.file.statements:
+                await self._execute(statement)
+            self.progress.committing = True
+            # The commit checks deferred constraints, for which it may wait.
+            await self._record("COMMIT")
+        except BaseException:
+            # A COMMIT that fails has ended the transaction.
+            if in_transaction(self.connection):
+                await self.connection.execute("ROLLBACK")
+            raise
+
+    async def _begin(self) -> None:
+        # Apart from the file's own transaction: BEGIN goes by what was SET, such as default_transaction_read_only, and
+        # SET TRANSACTION is refused after a query.
+        clean = ("BEGIN", *self.reset, UNLESS_HELD_FAIL, "COMMIT")
+        try:
+            await self.connection.execute("; ".join([*clean, "BEGIN", *self._timeouts("SET LOCAL")]))
+        except DivisionByZeroError:
+            await self.connection.execute("ROLLBACK")
+            await self._require_lock()
+            raise
+
+    async def _attempt_the_rest(self) -> None:
+        # What the statements that ran have SET stays, too.
+        if not self.progress.ran:
+            await self.connection.execute("; ".join([*self.reset, *self._timeouts("SET SESSION")]))
+        await self._require_lock()
+        for statement in self.file.statements[self.progress.ran :]:
+            await self._execute_alone(statement)
+            await self._require_lock()
+        await self._record()
 
     async def _execute(self, statement: Statement) -> None:
         self.progress.running = statement
@@ -113,19 +146,23 @@ class Execution:
         if unlimited:
             await self.connection.fetchval(_SWAP_LOCK_TIMEOUT, "0", default)
 
-    async def _finish(self) -> None:
+    async def _record(self, *after: str) -> None:
         self.progress.running = None
         self.watch.begin()
-        await self._require_lock()
-        await record(self.connection, self.schema, self.file)
+        try:
+            await record(self.connection, self.schema, self.file, before=[UNLESS_HELD_FAIL], after=after)
+        except SupervisorError:
+            if in_transaction(self.connection):
+                await self.connection.execute("ROLLBACK")
+            # Whatever else was the matter: without the lock nothing of the record is to be relied on.
+            await self._require_lock()
+            raise
 
-    def _timeouts(self, verb: str) -> str:
+    def _timeouts(self, verb: str) -> list[str]:
         directives = self.file.directives
         lock_ms = self.lock_timeout_ms if directives.lock_timeout_ms is None else directives.lock_timeout_ms
-        sql = f"{verb} lock_timeout = {lock_ms}"
-        if directives.statement_timeout_ms is not None:
-            sql += f"; {verb} statement_timeout = {directives.statement_timeout_ms}"
-        return sql
+        wanted = {"lock_timeout": lock_ms, "statement_timeout": directives.statement_timeout_ms}
+        return [f"{verb} {name} = {value}" for name, value in wanted.items() if value is not None]
 
     async def _require_lock(self) -> None:
         if await is_held(self.connection):

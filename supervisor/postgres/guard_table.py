@@ -14,7 +14,7 @@ from asyncpg import exceptions as pg
 
 from supervisor import errors
 from supervisor.errors import SupervisorError
-from supervisor.postgres.connect import lost, quote_identifier
+from supervisor.postgres.connect import in_transaction, lost, quote_identifier, quote_literal
 from supervisor.postgres.retry import IN_THE_WAY
 
 if TYPE_CHECKING:
@@ -32,8 +32,16 @@ _CREATE: Final = """
     )
 """
 _READ: Final = "SELECT filename::text, checksum::text FROM {table}"
-_UPDATE: Final = "UPDATE {table} SET applied_at = now(), checksum = $2 WHERE filename = $1"
-_INSERT: Final = "INSERT INTO {table} (filename, applied_at, checksum) VALUES ($1, now(), $2)"
+# With literals rather than parameters, which take two round trips: these go together with what is before and after.
+_INSERT: Final = "INSERT INTO {table} (filename, applied_at, checksum) VALUES ({name}, now(), {checksum})"
+# A repeatable file has one row, and an adopted table need not have the key that ON CONFLICT wants.
+_PUT: Final = """
+    UPDATE {table} SET applied_at = now(), checksum = {checksum} WHERE filename = {name};
+    INSERT INTO {table} (filename, applied_at, checksum)
+    SELECT {name}, now(), {checksum} WHERE NOT EXISTS (SELECT FROM {table} WHERE filename = {name})
+"""
+# A file may have become another role, which need not have any right on this table.
+_AS_OURSELVES: Final = "RESET SESSION AUTHORIZATION; RESET ROLE"
 _READ_TIMES: Final = "SELECT filename::text, applied_at::text FROM {table} WHERE applied_at IS NOT NULL"
 _ACCEPT: Final = "UPDATE {table} SET checksum = $2 WHERE filename = $1"
 _FORGET: Final = "DELETE FROM {table} WHERE filename = ANY($1::text[])"
@@ -83,25 +91,35 @@ async def make_guard_table(connection: Connection, schema: str) -> None:
         raise _unusable(error, schema, "made") from error
 
 
-async def record(connection: Connection, schema: str, file: SqlFile) -> None:
+async def record(
+    connection: Connection, schema: str, file: SqlFile, *, before: Sequence[str] = (), after: Sequence[str] = ()
+) -> None:
     """Write the row of one file, in the transaction that runs it, as the user that we connected as.
 
     The row of a repeatable file that ran before is brought up to date.
 
+    Args:
+        connection: the session that runs the file.
+        schema: where the guard table lies.
+        file: the file.
+        before: statements that run before it, in the same round trip.
+        after: statements that run after it, in the same round trip.
+
     Raises:
-        asyncpg.PostgresError: a lock was not free in time, or another of :data:`supervisor.postgres.retry.IN_THE_WAY`.
+        asyncpg.PostgresError: a lock was not free in time, or another of :data:`supervisor.postgres.retry.IN_THE_WAY`;
+            or the transaction is over, since what failed was its COMMIT, in `after`.
         SupervisorError: ``sql.guard_table`` when it cannot be written.
     """
+    row = (_PUT if file.directives.repeatable else _INSERT).format(
+        table=_table(schema), name=quote_literal(file.name), checksum=quote_literal(file.checksum)
+    )
     try:
-        # A file may have become another role, which need not have any right on this table.
-        await connection.execute("RESET SESSION AUTHORIZATION; RESET ROLE")
-        # A repeatable file has one row, and an adopted table need not have the key that ON CONFLICT wants.
-        for statement in (_UPDATE, _INSERT) if file.directives.repeatable else (_INSERT,):
-            if await connection.execute(statement.format(table=_table(schema)), file.name, file.checksum) != "UPDATE 0":
-                return
+        await connection.execute("; ".join([_AS_OURSELVES, *before, row, *after]))
     except IN_THE_WAY:
         raise
     except PostgresError as error:
+        if after and not in_transaction(connection):
+            raise
         raise _unusable(error, schema, f"written for {file.label}") from error
 
 

@@ -38,7 +38,7 @@ _PATIENCE_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class PastPhase:
-    """What one phase did: "changed", "unchanged", "skipped" or "failed"; and its seconds."""
+    """What one phase did: "changed", "unchanged", "skipped", "failed" or "stopped"; and its seconds."""
 
     name: str
     outcome: str
@@ -54,7 +54,7 @@ class PastBoot:
         started_at: in UTC.
         duration_s: seconds from the first phase to the last.
         host: what the machine or container called itself.
-        failure: code of the failure that ended it; None for a good boot.
+        failure: code of the failure that ended it, "stopped" for a stop; None for a good boot.
         phases: those that it came to.
     """
 

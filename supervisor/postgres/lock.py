@@ -21,7 +21,7 @@ from supervisor.concurrency import one_error
 from supervisor.errors import SupervisorError
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
-from supervisor.postgres.connect import connection_lost, lost
+from supervisor.postgres.connect import connection_lost, in_transaction, lost
 from supervisor.postgres.pooler import UNLESS_PROXIED, require_own_session
 
 if TYPE_CHECKING:
@@ -42,14 +42,15 @@ _HOLDER: Final = """
        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
        AND (l.classid::bigint << 32 | l.objid::bigint) = $1 AND l.objsubid = 1
 """
-_HELD: Final = """
-    SELECT EXISTS (
-        SELECT FROM pg_locks
-         WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
-           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-           AND (classid::bigint << 32 | objid::bigint) = $1 AND objsubid = 1
-    )
+# A session has no advisory lock of another database than its own. The names are qualified, since a temporary table
+# of a SQL file could be called the same.
+_HELD: Final = f"""
+    EXISTS (SELECT FROM pg_catalog.pg_locks
+             WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid() AND granted AND mode = 'ExclusiveLock'
+               AND classid = {LOCK_KEY >> 32} AND objid = {LOCK_KEY & 0xFFFFFFFF} AND objsubid = 1)
 """
+# Fails (division by zero) in a session that does not hold the lock, and so keeps what follows from running.
+UNLESS_HELD_FAIL: Final = f"SELECT 1 / ({_HELD})::int"
 _SAY_EVERY_S: Final = 15.0
 _RELEASE_S: Final = 2.0
 _log = get_log("lock")
@@ -117,7 +118,8 @@ class Lock:
 
 async def is_held(connection: Connection) -> bool:
     """Whether this session holds the migration lock; SQL that it runs can release it."""
-    return bool(await connection.fetchval(_HELD, LOCK_KEY))
+    # A query without parameters takes one round trip, and its status tells the number of its rows.
+    return await connection.execute(f"SELECT WHERE {_HELD}") == "SELECT 1"
 
 
 class _NotFreeError(Exception):
@@ -145,7 +147,7 @@ async def migration_lock(connection: Connection, timeout_s: float, target: Targe
     try:
         yield Lock(connection)
     finally:
-        if not connection.is_closed() and not connection.is_in_transaction():
+        if not connection.is_closed() and not in_transaction(connection):
             # Whatever goes wrong here, the lock ends with the session.
             with suppress(Exception), anyio.move_on_after(_RELEASE_S, shield=True):
                 await connection.execute(_RELEASE)

@@ -87,7 +87,7 @@ def make_plan(
     last: dict[str, int] = {}
     for file in files:
         if file.name in recorded and not file.directives.repeatable:
-            last[file.path.parent.name] = max(file.number, last.get(file.path.parent.name, 0))
+            last[file.folder] = max(file.number, last.get(file.folder, 0))
     planned: list[PlannedFile] = []
     for file in files:
         missing = [one for one in file.directives.extensions if one.name not in available_extensions]
@@ -102,7 +102,7 @@ def make_plan(
                 recorded=file.name in recorded,
                 out_of_order=state not in {State.APPLIED, State.CHANGED}
                 and not file.directives.repeatable
-                and file.number < last.get(file.path.parent.name, 0),
+                and file.number < last.get(file.folder, 0),
                 missing_extension=next((one.name for one in [*required, *missing]), None),
             )
         )
@@ -121,7 +121,9 @@ def _state_by_record(file: SqlFile, recorded: Mapping[str, str | None]) -> State
 
 
 def refuse(plan: Plan) -> None:
-    """Stop where a run would go wrong: at edited files, missing extensions, or a COPY that needs psql.
+    """Stop where a run would go wrong: at edited files, missing extensions, or what cannot run in any of the files.
+
+    Files that ran already are not read for their statements.
 
     Raises:
         SupervisorError: ``sql.checksum_mismatch``, naming every such file; ``sql.extension_missing``;
@@ -137,7 +139,7 @@ def refuse(plan: Plan) -> None:
                 file=planned.file.label,
                 extension=planned.missing_extension,
             )
-    _refuse_copy_over_the_wire(plan.to_apply)
+    _refuse_copy_over_the_wire(plan.of(State.TO_APPLY, State.PENDING))
 
 
 def _refuse_edited(plan: Plan) -> None:

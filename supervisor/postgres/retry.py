@@ -31,11 +31,18 @@ async def with_retries(
     Raises:
         Exception: whatever the last attempt raised.
     """
+    try:
+        await attempt()
+    except IN_THE_WAY as error:
+        first: BaseException | None = error
+    else:
+        return
 
     async def say(state: tenacity.RetryCallState) -> None:
         error: Any = state.outcome.exception() if state.outcome else None
         await before_retry(error, state.attempt_number, state.next_action.sleep if state.next_action else 0.0)
 
+    # Setting this up takes as long as a small file, and hardly any needs it: so it begins with what has failed already.
     async for tried in tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type(IN_THE_WAY),
         wait=_backoff,
@@ -45,4 +52,7 @@ async def with_retries(
         reraise=True,
     ):
         with tried:
+            if first is not None:
+                failed, first = first, None
+                raise failed
             await attempt()

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, NamedTuple
 
-_TOKEN: Final = re.compile(
-    r"""
+_LEXICON: Final = r"""
       (?P<line_comment>--[^\n\r]*)
     | (?P<block_comment>/\*)
     | (?P<escape_string>[eE]'(?:[^'\\]++|\\.|'')*+'
@@ -30,9 +30,7 @@ _TOKEN: Final = re.compile(
     | (?P<space>\s+)
     | (?P<signs>[,.=:+*<>\[\]]++)
     | (?P<other>.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+"""
 _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 
 
@@ -106,9 +104,9 @@ def tokens(script: str) -> Iterator[Token]:
     Raises:
         UnterminatedError: as :func:`split`.
     """
-    position = 0
+    position, pattern = 0, _pattern()
     while position < len(script):
-        match = _TOKEN.match(script, position)
+        match = pattern.match(script, position)
         assert match is not None  # noqa: S101 - the last alternative matches any character
         kind, end = str(match.lastgroup), match.end()
         if kind == "block_comment":
@@ -120,6 +118,12 @@ def tokens(script: str) -> Iterator[Token]:
         if kind not in {"space", "line_comment", "block_comment"}:
             yield Token(kind, script[position:end], position)
         position = end
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    """Compiled when the first script is read: that takes longer than most boots need for all their files."""
+    return re.compile(_LEXICON, re.VERBOSE | re.DOTALL)
 
 
 class _Current:

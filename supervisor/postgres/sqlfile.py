@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 from supervisor import errors
@@ -16,43 +18,71 @@ from supervisor.postgres.directives import Directives, read_directives
 from supervisor.postgres.splitter import Statement, UnterminatedError, split
 
 _NAME: Final = re.compile(r"(?P<number>[0-9]+)_.+\.sql", re.IGNORECASE)
+# What Python makes of the bytes of a file's name that are not UTF-8.
+_UNDECODED: Final = re.compile("[\ud800-\udfff]")
+_SUFFIX: Final = ".sql"
+_LONGEST_NUMBER: Final = 1000
 _TRANSACTION_CONTROL: Final = frozenset(
     {"begin", "commit", "rollback", "end", "abort", "start transaction", "prepare transaction"}
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SqlFile:
-    """One SQL file.
+    """One SQL file. Of the hundreds that ran long ago only name, checksum and directives are wanted: the rest is lazy.
 
     Attributes:
         path: where it lies.
         number: its numeric prefix, which gives its place in the order.
+        data: its bytes as they lie there.
         text: the script, with LF line ends and without a byte order mark.
         checksum: sha256 over the LF-normalised bytes, hex; what is recorded.
-        accepted_checksums: `checksum`, and those that other tools may have recorded for the same content: over the
-            bytes as they are here, and as a checkout on Windows has them.
-        statements: the script's statements, in order.
         directives: what its leading comment says about how it runs.
     """
 
     path: Path
     number: int
-    text: str
+    data: bytes = field(repr=False)
+    text: str = field(repr=False)
     checksum: str
-    accepted_checksums: frozenset[str]
-    statements: tuple[Statement, ...]
     directives: Directives
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The file's name, its key in `migrations_applied`."""
         return self.path.name
 
-    @property
+    @cached_property
+    def folder(self) -> str:
+        """The name of the folder that it lies in."""
+        return self.path.parent.name
+
+    @cached_property
     def label(self) -> str:
         """Folder and name, for messages."""
-        return f"{self.path.parent.name}/{self.path.name}"
+        return f"{self.folder}/{self.name}"
+
+    @cached_property
+    def accepted_checksums(self) -> frozenset[str]:
+        """`checksum`, and those that other tools may have recorded for the same content.
+
+        These are over the bytes as they are here, and as a checkout on Windows has them.
+        """
+        windows = normalise_line_ends(self.data).replace(b"\n", b"\r\n")
+        return frozenset({self.checksum, _sha256(self.data), _sha256(windows)})
+
+    @cached_property
+    def statements(self) -> tuple[Statement, ...]:
+        """The script's statements, in order.
+
+        Raises:
+            SupervisorError: ``sql.invalid_file`` where they cannot run, with the line.
+        """
+        statements = _split(self.path, self.text)
+        _refuse_transaction_control(self.path, statements, self.directives)
+        if not self.directives.transaction:
+            _refuse_nameless_indexes(self.path, statements)
+        return statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +119,15 @@ def load_tree(directory: Path) -> SqlTree:
 
 def _load_folder(folder: Path) -> tuple[SqlFile, ...]:
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".sql")
+        # Of names rather than paths, which are slow to sort.
+        names = sorted(name for name in os.listdir(folder) if PurePath(name).suffix.lower() == _SUFFIX)  # noqa: PTH208
     except FileNotFoundError:
         return ()
     except OSError as error:
         raise SupervisorError(errors.SQL_INVALID_FILE, f"{folder} cannot be read: {error.strerror}") from None
-    files = sorted((parse_file(path, _read(path)) for path in paths), key=lambda file: file.number)
+    files = sorted(
+        (parse_file(path, _read(path)) for path in map(folder.joinpath, names)), key=lambda file: file.number
+    )
     for one, other in pairwise(files):
         if one.number == other.number:
             raise SupervisorError(
@@ -112,8 +145,15 @@ def _read(path: Path) -> bytes:
         raise SupervisorError(errors.SQL_INVALID_FILE, f"{path} cannot be read: {error.strerror}") from None
 
 
+def number_in(name: str) -> int | None:
+    """The number that a file's name gives its place in the order by; None when it has none. Pure."""
+    match = _NAME.fullmatch(name)
+    # Python does not read integers of thousands of digits.
+    return int(match["number"]) if match and len(match["number"]) <= _LONGEST_NUMBER else None
+
+
 def parse_file(path: Path, data: bytes) -> SqlFile:
-    """Read one SQL file. Pure.
+    """Read one SQL file, its statements left aside: :attr:`SqlFile.statements`. Pure.
 
     Args:
         path: its name gives the number.
@@ -122,28 +162,28 @@ def parse_file(path: Path, data: bytes) -> SqlFile:
     Raises:
         SupervisorError: ``sql.invalid_file``, with the line where there is one.
     """
-    match = _NAME.fullmatch(path.name)
-    if match is None:
+    number = number_in(path.name)
+    if number is None:
         raise SupervisorError(
             errors.SQL_INVALID_FILE,
             f"{path} has no number: SQL files are called NNN_name.sql",
             remedy="Rename it with the next free number, or move it out of the folder.",
         )
+    if _UNDECODED.search(path.name):
+        raise SupervisorError(
+            errors.SQL_INVALID_FILE,
+            f"the name of {path.parent}/{path.name!a} is not UTF-8, as the record of it must be",
+            remedy="Rename it.",
+        )
     normalised = normalise_line_ends(data)
     text = _decode(path, normalised)
-    statements = _split(path, text)
-    directives = _directives(path, text)
-    _refuse_transaction_control(path, statements, directives)
-    if not directives.transaction:
-        _refuse_nameless_indexes(path, statements)
     return SqlFile(
         path=path,
-        number=int(match["number"]),
+        number=number,
+        data=data,
         text=text,
         checksum=_sha256(normalised),
-        accepted_checksums=frozenset({_sha256(normalised), _sha256(data), _sha256(normalised.replace(b"\n", b"\r\n"))}),
-        statements=statements,
-        directives=directives,
+        directives=_directives(path, text),
     )
 
 

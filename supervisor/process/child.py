@@ -6,6 +6,7 @@ import asyncio
 import errno
 import math
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -21,6 +22,7 @@ from supervisor import errors
 from supervisor.errors import SupervisorError
 from supervisor.logs import events
 from supervisor.logs.setup import get_log, sink
+from supervisor.process.execute import NOT_FOUND, explain
 from supervisor.process.init import Init, is_zombie
 from supervisor.process.ipc import NodeChannel
 from supervisor.process.output import Line, OutputReader
@@ -31,6 +33,13 @@ Stream = Literal["stdout", "stderr"]
 # How long the pipe of a dead child is read on while some orphan of it holds the other end.
 _DRAIN_S: Final = 0.5
 _KILL_S: Final = 5.0
+# What is lacking says nothing of the program, and may be there again in a moment: fork(2), pipe(2), execve(2).
+_EXHAUSTED: Final = {
+    errno.EAGAIN: "the limit of processes: pids of the container, or ulimit -u",
+    errno.ENOMEM: "the memory of the container",
+    errno.EMFILE: "the supervisor's own file descriptors, ulimit -n",
+    errno.ENFILE: "the machine's file descriptors",
+}
 _log = get_log("process")
 
 
@@ -55,8 +64,13 @@ class ExitStatus:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The fields for a log line."""
+        """The fields for a log line about the process."""
         return {"signal": _name_of(self.signal)} if self.signal is not None else {"exit_code": self.code}
+
+    @property
+    def as_childs(self) -> dict[str, Any]:
+        """The same for a line that also has an `exit_code` of our own."""
+        return {"signal": _name_of(self.signal)} if self.signal is not None else {"exit_status": self.code}
 
     def __str__(self) -> str:
         return f"signal {_name_of(self.signal)}" if self.signal is not None else f"status {self.code}"
@@ -95,7 +109,7 @@ class Child:
     def __init__(self, spec: ChildSpec, init: Init) -> None:
         self._spec = spec
         self._init = init
-        self._channel = NodeChannel() if spec.on_message is not None else None
+        self._channel = _channel_of(spec)
         self._copies: list[asyncio.Task[None]] = []
         self._turn = asyncio.Lock()
         self.started_s = time.monotonic()
@@ -242,7 +256,8 @@ async def running(spec: ChildSpec, init: Init) -> AsyncIterator[Child]:
     """Run a child for the duration of the context; however it is left, the group is ended and its output complete.
 
     Raises:
-        SupervisorError: ``process.not_found`` or ``process.not_executable`` when it cannot be started.
+        SupervisorError: ``process.not_found``, ``process.not_executable`` or ``process.not_started`` when it cannot be
+            started.
     """
     child = Child(spec, init)
     try:
@@ -271,13 +286,31 @@ def _name_of(number: int) -> str:
         return f"SIGRTMIN+{number - signal.SIGRTMIN}"
 
 
+def _channel_of(spec: ChildSpec) -> NodeChannel | None:
+    if spec.on_message is None:
+        return None
+    try:
+        return NodeChannel()
+    except OSError as error:
+        raise _cannot_start(spec, error) from None
+
+
 def _cannot_start(spec: ChildSpec, error: OSError) -> SupervisorError:
-    program = spec.argv[0]
+    program, name = spec.argv[0], spec.name
+    if error.errno in _EXHAUSTED:
+        reason = f"{os.strerror(error.errno)} ({_EXHAUSTED[error.errno]})"
+        message = f"{name}: {program} cannot be started: {reason}"
+        return SupervisorError(errors.COMMAND_NOT_STARTED, message, process=name, reason=reason)
     if not spec.cwd.is_dir():
-        return SupervisorError(
-            errors.COMMAND_NOT_FOUND, f"{spec.name}: the working directory {spec.cwd} does not exist"
-        )
-    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
-        return SupervisorError(errors.COMMAND_NOT_FOUND, f"{spec.name}: {program} does not exist")
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return SupervisorError(errors.COMMAND_NOT_EXECUTABLE, f"{spec.name}: {program} cannot be executed: {reason}")
+        reason = f"{name}: the working directory {spec.cwd} does not exist"
+        return SupervisorError(errors.COMMAND_NOT_FOUND, reason, process=name)
+    searched = spec.environment.get("PATH", os.defpath)
+    path = str(spec.cwd / program) if "/" in program else shutil.which(program, os.F_OK, searched)
+    if path is None:
+        reason = f"{name}: {program} is not in any folder of PATH ({searched})"
+        return SupervisorError(errors.COMMAND_NOT_FOUND, reason, process=name)
+    if error.errno in {errno.ENOENT, errno.ENOTDIR} and not os.path.lexists(path):
+        return SupervisorError(errors.COMMAND_NOT_FOUND, f"{name}: {program} does not exist", process=name)
+    status, reason = explain(path, error.errno or errno.EINVAL)
+    failure = errors.COMMAND_NOT_FOUND if status == NOT_FOUND else errors.COMMAND_NOT_EXECUTABLE
+    return SupervisorError(failure, f"{name}: {reason}", process=name)

@@ -46,9 +46,9 @@ def execute(argv: list[str]) -> tuple[int, str]:
             # As a shell does: what may not be executed does not hide what comes later in PATH.
             denied = denied or (None if _is_folder(path) else path)
             continue
-        return _explain(path, reason)
+        return explain(path, reason)
     if denied:
-        return _explain(denied, errno.EACCES)
+        return explain(denied, errno.EACCES)
     if named:
         return NOT_FOUND, f"{program} does not exist"
     return NOT_FOUND, f"{program} is not in any folder of PATH ({':'.join(folders)})"
@@ -63,7 +63,16 @@ def _try(path: str, argv: list[str]) -> int:
         return error.errno or errno.EINVAL
 
 
-def _explain(path: str, reason: int) -> tuple[int, str]:
+def explain(path: str, reason: int) -> tuple[int, str]:
+    """Why a file that is there could not be executed.
+
+    Args:
+        path: the file.
+        reason: the ``errno`` that ``execve(2)`` gave.
+
+    Returns:
+        The exit status, 126 or 127, and one sentence.
+    """
     if reason in _ABSENT:
         missing = _interpreter(path)
         if missing.endswith("\r"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
 
@@ -15,16 +15,17 @@ MESSAGE: Final = "message"
 PROBE: Final = "probe"
 # The HTTP probe is only the fallback for a process that does not speak on its channel.
 _PROBE_EVERY_S: Final = 1.0
-Wait = Callable[[], Awaitable[str]]
+T = TypeVar("T")
+Wait = Callable[[], Awaitable[T]]
 
 
-async def first(*waits: Wait) -> str:
+async def first(*waits: Wait[T]) -> T:
     """The answer of the first of these to be done; the others are cancelled."""
-    answers: list[str] = []
+    answers: list[T] = []
     with one_error():
         async with anyio.create_task_group() as group:
 
-            async def run(wait: Wait) -> None:
+            async def run(wait: Wait[T]) -> None:
                 answers.append(await wait())
                 group.cancel_scope.cancel()
 
@@ -33,17 +34,17 @@ async def first(*waits: Wait) -> str:
     return answers[0]
 
 
-def after_event(event: anyio.Event, answer: str) -> Wait:
+def after_event(event: anyio.Event, answer: T) -> Wait[T]:
     """Answer once the event is set."""
 
-    async def wait() -> str:
+    async def wait() -> T:
         await event.wait()
         return answer
 
     return wait
 
 
-def after_exit(child: Child) -> Wait:
+def after_exit(child: Child) -> Wait[str]:
     """Answer once the process itself has ended."""
 
     async def wait() -> str:
@@ -53,7 +54,7 @@ def after_exit(child: Child) -> Wait:
     return wait
 
 
-def after_probe(probe: Callable[[], Awaitable[bool]]) -> Wait:
+def after_probe(probe: Callable[[], Awaitable[bool]]) -> Wait[str]:
     """Answer once the probe says yes."""
 
     async def wait() -> str:

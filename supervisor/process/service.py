@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final, Protocol
+from typing import Protocol
 
 import anyio
 import anyio.lowlevel
@@ -18,7 +18,8 @@ from supervisor.errors import SupervisorError
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
 from supervisor.process.child import Child, ChildSpec, ExitStatus, running
-from supervisor.process.first import EXIT, MESSAGE, PROBE, after_event, after_exit, after_probe, first
+from supervisor.process.ending import RELOAD, Ending, Trouble, trouble_of
+from supervisor.process.first import MESSAGE, PROBE, Wait, after_event, after_exit, after_probe, first
 from supervisor.process.init import Init
 from supervisor.process.last_words import last_words
 from supervisor.process.memory import resident_mb
@@ -26,7 +27,6 @@ from supervisor.process.oom import OomCounter
 from supervisor.process.restart import Death, EndService, GiveUp, Restart, RestartPolicy, decide, relevant
 from supervisor.process.watch import Watch, watch_process
 
-_RELOAD: Final = "is reloaded"
 _log = get_log("process")
 
 
@@ -41,6 +41,9 @@ class Observer(Protocol):
 
     def down(self, why: str) -> None:
         """It does not accept requests any more; `why` is half a sentence."""
+
+    def died(self, ending: Ending) -> None:
+        """It came to an end that nobody asked for, and is going to be started again."""
 
 
 class Output(Protocol):
@@ -101,13 +104,12 @@ class ServiceEnded(Exception):  # noqa: N818 - an end that the policy asks for, 
 
 
 @dataclass(frozen=True, slots=True)
-class _Ending:
-    """How one life ended: by itself with a status, or by us for a reason."""
+class _Life:
+    """One life of a process that came to an end nobody asked for."""
 
     death: Death
-    why: str
+    trouble: Trouble
     status: ExitStatus | None
-    oom: bool = False
 
 
 class Service:
@@ -166,45 +168,58 @@ class Service:
         deaths: list[Death] = []
         while True:
             self._observer.launching()
-            ending = await self._live_once()
+            life = await self._live_once()
             # A stop that was asked for meanwhile goes before all that this end would bring.
             await anyio.lowlevel.checkpoint()
-            if ending is None:
+            if life is None:
+                fields = {"process": self.name, "reason": RELOAD.why, "cause": RELOAD.cause, "oom": False}
+                _log.emit(events.PROCESS_RESTARTING, level="info", **fields, delay_s=0.0)
                 continue
-            deaths = relevant(self._spec.policy, [*deaths, ending.death])
-            await self._after(ending, deaths)
+            deaths = relevant(self._spec.policy, [*deaths, life.death])
+            await self._after(life, deaths)
 
-    async def _after(self, ending: _Ending, deaths: list[Death]) -> None:
-        policy = self._spec.policy
-        code = ending.status.shell_code if ending.status is not None else None
+    async def _after(self, life: _Life, deaths: list[Death]) -> None:
+        policy, status, trouble = self._spec.policy, life.status, life.trouble
+        code = status.shell_code if status is not None else None
+        ending = Ending(
+            process=self.name,
+            trouble=trouble,
+            status=status,
+            uptime_s=life.death.uptime_s,
+            restarts=self.restarts,
+            last_lines=tuple(self._spec.output.last_lines),
+        )
         decision = decide(policy, deaths, code, random.random())  # noqa: S311 - jitter, not a secret
-        if isinstance(decision, EndService) and ending.status is not None:
-            raise ServiceEnded(ending.status)
+        if isinstance(decision, EndService) and status is not None:
+            raise ServiceEnded(status)
         # One that was ready before had all that it needs; one killed by a signal did not end for what it wrote.
-        if not self._was_ready and ending.status is not None and ending.status.code:
+        if not self._was_ready and status is not None and status.code:
             explained = self._spec.explain()
             if explained is not None:
+                explained.facts = {**ending.facts, **explained.facts}
                 raise explained
         match decision:
             case GiveUp(count, span_s):
-                raise self._crash_loop(count, span_s, ending, fatal=code in policy.fatal)
+                raise _crash_loop(ending, count, span_s, fatal=code in policy.fatal)
             case Restart(delay_s):
+                self._observer.died(ending)
                 self.restarts += 1
-                now = ending.death.ended_s
+                now = life.death.ended_s
                 _log.emit(
                     events.PROCESS_RESTARTING,
                     process=self.name,
-                    reason=ending.why,
+                    reason=trouble.why,
+                    cause=trouble.cause,
                     oom=ending.oom,
                     delay_s=round(delay_s, 3),
                     restart=sum(now - past.ended_s <= policy.window_s for past in deaths),
                     limit=policy.limit,
                 )
-                self._reload = anyio.Event()
+                # A reload that came since the death counts: the event is that of the life which is over.
                 with anyio.move_on_after(delay_s):
                     await self._reload.wait()
 
-    async def _live_once(self) -> _Ending | None:
+    async def _live_once(self) -> _Life | None:
         """One life of the process; None when it was ended to be started again at once."""
         said_ready = anyio.Event()
 
@@ -217,72 +232,81 @@ class Service:
         self._reload = anyio.Event()
         readiness = self._spec.readiness
         spec = replace(self._spec.child, on_message=on_message) if readiness is not None else self._spec.child
-        async with running(spec, self._init) as self._child:
-            child = self._child
-            _log.emit(events.PROCESS_STARTED, process=self.name, pid=child.pid, command=list(spec.argv))
-            why = await self._until_ready(child, readiness, said_ready) if readiness is not None else None
-            if why is None and child.running:
-                why = await self._until_trouble(child)
-            status = None if why is not None else await child.wait()
-            oom = status is not None and status.signal == signal.SIGKILL and self._oom_rose(oom_before)
-            if status is not None:
-                why = f"ended with {status}" + (", killed by the kernel for want of memory" if oom else "")
-            # Not ready from this moment on, also while what is left of its group is being ended.
-            self._observer.down(str(why))
-        if why == _RELOAD:
+        began_s = time.monotonic()
+        status = None
+        try:
+            async with running(spec, self._init) as self._child:
+                child = self._child
+                _log.emit(events.PROCESS_STARTED, process=self.name, pid=child.pid, command=list(spec.argv))
+                trouble = await self._until_ready(child, readiness, said_ready) if readiness is not None else None
+                if trouble is None and child.running:
+                    trouble = await self._until_trouble(child)
+                if trouble is None:
+                    status = await child.wait()
+                    oom = status.signal == signal.SIGKILL and self._oom_rose(oom_before)
+                    trouble = trouble_of(status, oom=oom)
+                # Not ready from this moment on, also while what is left of its group is being ended.
+                self._observer.down(trouble.why)
+        except SupervisorError as error:
+            if error.failure is not errors.COMMAND_NOT_STARTED:
+                raise
+            trouble = Trouble("not_started", f"could not be started: {error.facts['reason']}")
+            self._observer.down(trouble.why)
+        if trouble is RELOAD:
             return None
-        return _Ending(Death(child.started_s, time.monotonic()), str(why), status, oom)
+        return _Life(Death(began_s, time.monotonic()), trouble, status)
 
-    async def _until_ready(self, child: Child, readiness: Readiness, said_ready: anyio.Event) -> str | None:
+    async def _until_ready(self, child: Child, readiness: Readiness, said_ready: anyio.Event) -> Trouble | None:
         """Wait until the process is ready; why it has to be ended, or None when it is ready or has ended."""
-        how = None
+        how: Trouble | str | None = None
         with anyio.move_on_after(readiness.timeout_s):
-            how = await first(
+            waits: list[Wait[Trouble | str]] = [
                 after_event(said_ready, MESSAGE),
                 after_probe(readiness.probe),
                 after_exit(child),
-                after_event(self._reload, _RELOAD),
-            )
+                after_event(self._reload, RELOAD),
+            ]
+            how = await first(*waits)
         # While we ourselves were stopped time went by, and what it said was not heard.
         if how is None and await readiness.probe():
             how = PROBE
-        if how == _RELOAD:
-            return _RELOAD
+        if isinstance(how, Trouble):
+            return how
         if not child.running:
             return None
         if how is None:
             timeout_s = readiness.timeout_s
             _log.emit(events.PROCESS_NOT_READY, process=self.name, pid=child.pid, timeout_s=timeout_s)
-            return f"was not ready within {timeout_s:g} s"
+            return Trouble("not_ready", f"was not ready within {timeout_s:g} s")
         after_s = round(time.monotonic() - child.started_s, 3)
         _log.emit(events.PROCESS_READY, process=self.name, pid=child.pid, after_s=after_s, how=how)
         self._was_ready = True
         self._observer.ready()
         return None
 
-    async def _until_trouble(self, child: Child) -> str | None:
+    async def _until_trouble(self, child: Child) -> Trouble | None:
         """Wait until the process ends (None) or has to be ended (why)."""
-        waits = [after_exit(child), after_event(self._reload, _RELOAD)]
+        waits: list[Wait[Trouble | str]] = [after_exit(child), after_event(self._reload, RELOAD)]
         if self._spec.watch is not None and not self._spec.watch.idle:
             waits.append(partial(watch_process, self.name, child.pid, self._spec.watch))
         what = await first(*waits)
-        return None if what == EXIT else what
+        return what if isinstance(what, Trouble) else None
 
     def _oom_rose(self, before: int | None) -> bool:
         after = self._oom.read()
         return before is not None and after is not None and after > before
 
-    def _crash_loop(self, count: int, span_s: float, ending: _Ending, *, fatal: bool) -> SupervisorError:
-        lines = self._spec.output.last_lines
-        words = last_words(lines)
-        last = f"; its last words: {words}" if words else ""
-        verdict = ", which SUPERVISOR_RESTART_FATAL_STATUSES names" if fatal else ""
-        times = "once" if count == 1 else f"{count} times"
-        return SupervisorError(
-            errors.CRASH_LOOP,
-            f"{self.name} ended {times} within {span_s:.0f} s, at last it {ending.why}{verdict}{last}",
-            deaths=count,
-            oom=ending.oom,
-            last_lines=list(lines),
-            **({"last_status": str(ending.status)} if ending.status is not None else {}),
-        )
+
+def _crash_loop(ending: Ending, count: int, span_s: float, *, fatal: bool) -> SupervisorError:
+    words = last_words(ending.last_lines)
+    last = f"; its last words: {words}" if words else ""
+    verdict = ", which SUPERVISOR_RESTART_FATAL_STATUSES names" if fatal else ""
+    times = "once" if count == 1 else f"{count} times"
+    return SupervisorError(
+        errors.CRASH_LOOP,
+        f"{ending.process} ended {times} within {span_s:.0f} s, at last it {ending.trouble.why}{verdict}{last}",
+        **ending.facts,
+        deaths=count,
+        cause=ending.trouble.cause,
+        **({"last_status": str(ending.status)} if ending.status is not None else {}),
+    )

@@ -11,6 +11,7 @@ import anyio
 
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
+from supervisor.process.ending import Trouble
 from supervisor.process.memory import resident_mb
 
 # A look that took so much longer than it may tells of us, not of the process: we were stopped, or starved.
@@ -42,7 +43,7 @@ class Watch:
         return self.failures == 0 and self.memory_limit_mb == 0
 
 
-async def watch_process(name: str, pid: int, watch: Watch) -> str:
+async def watch_process(name: str, pid: int, watch: Watch) -> Trouble:
     """Watch until the process has to be ended.
 
     Args:
@@ -51,7 +52,7 @@ async def watch_process(name: str, pid: int, watch: Watch) -> str:
         watch: what to look for.
 
     Returns:
-        Why, as half a sentence whose subject is the process.
+        Why it has to be.
     """
     failed = 0
     while True:
@@ -66,8 +67,9 @@ async def watch_process(name: str, pid: int, watch: Watch) -> str:
                 _log.emit(events.PROCESS_SILENT, process=name, pid=pid, failed=failed, limit=limit)
                 if failed >= limit:
                     times = "a look at it" if failed == 1 else f"{failed} times in a row"
-                    return f"hangs: it did not answer {times}"
+                    return Trouble("hang", f"hangs: it did not answer {times}")
         if watch.memory_limit_mb:
             memory_mb = resident_mb(pid)
             if memory_mb > watch.memory_limit_mb:
-                return f"uses {memory_mb:.0f} MB, more than the limit of {watch.memory_limit_mb:g} MB"
+                limit_mb = watch.memory_limit_mb
+                return Trouble("memory_limit", f"uses {memory_mb:.0f} MB, more than the limit of {limit_mb:g} MB")

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from supervisor.lifecycle import State
 from supervisor.logs import events
-from supervisor.status.incident import Incident, of_restart, restart_reason
+from supervisor.status.incident import Incident, from_event
 from supervisor.status.model import BootResult, PhaseState, ProcessState
 
 # A boot may apply thousands of files, and a side process may be renamed by nobody: what is kept is bounded.
@@ -17,7 +17,6 @@ KEPT_MIGRATIONS: Final = 200
 _KEPT_DETAILS: Final = 20
 _NAMED: Final = 6
 DIRECTUS: Final = "directus"
-_RELOADED: Final = "directus is reloaded"
 
 Fields = Mapping[str, Any]
 
@@ -88,11 +87,6 @@ class Facts:
         fold(self, at_s, fields)
         return True
 
-    def happened(self, incident: Incident) -> None:
-        """Remember an incident."""
-        self.incidents[incident.code] += 1
-        self.last_incident = incident
-
     def _phase(self, fields: Fields) -> PhaseFacts:
         name = str(fields.get("phase", "boot"))
         return self.phases.setdefault(name, PhaseFacts(name))
@@ -106,10 +100,6 @@ class Facts:
             self.was_ready = True
             if self.boot_started_s is not None:
                 self.boot_ready_after_s = at_s - self.boot_started_s
-        directus = self.processes.get(DIRECTUS)
-        if directus is not None and self.state is State.RESTARTING and self.reason == _RELOADED:
-            # Not a restart by the policy, so that no event of its own tells of it.
-            directus.restarts["reload"] += 1
 
     def _boot_started(self, at_s: float, fields: Fields) -> None:
         self.boot_result, self.boot_started_s, self.database = "running", at_s, str(fields["database"])
@@ -194,24 +184,20 @@ class Facts:
         process.exits[status] += 1
         process.state, process.pid, process.started_s = "ended", None, None
 
-    def _process_restarting(self, at_s: float, fields: Fields) -> None:
-        name, why = str(fields["process"]), str(fields["reason"])
+    def _process_restarting(self, _at_s: float, fields: Fields) -> None:
+        name = str(fields["process"])
         process = self.processes.setdefault(name, ProcessFacts(name))
-        reason = restart_reason(why, oom=bool(fields.get("oom")))
         process.state = "restarting"
-        process.restarts[reason] += 1
-        self.happened(of_restart(at_s, name, why, reason))
+        process.restarts[str(fields["cause"])] += 1
 
-    def _process_given_up(self, at_s: float, fields: Fields) -> None:
+    def _process_given_up(self, _at_s: float, fields: Fields) -> None:
         if (process := self._process(fields)) is not None:
             process.state = "given_up"
-        if remedy := fields.get("remedy"):
-            name = str(fields["process"])
-            self.happened(Incident(at_s, "process.given_up", str(fields["message"]), str(remedy), name))
 
-    def _failed(self, at_s: float, fields: Fields) -> None:
-        message, remedy = str(fields["message"]), str(fields["remedy"])
-        self.happened(Incident(at_s, str(fields["code"]), message, remedy))
+    def _incident(self, at_s: float, fields: Fields) -> None:
+        incident = from_event(at_s, fields)
+        self.incidents[incident.code] += 1
+        self.last_incident = incident
 
 
 def _listed(names: Sequence[object]) -> str:
@@ -239,5 +225,5 @@ _FOLDS: Final[dict[str, Callable[[Facts, float, Fields], None]]] = {
     events.PROCESS_EXITED.name: Facts._process_exited,
     events.PROCESS_RESTARTING.name: Facts._process_restarting,
     events.PROCESS_GIVEN_UP.name: Facts._process_given_up,
-    events.SUPERVISOR_FAILED.name: Facts._failed,
+    events.INCIDENT.name: Facts._incident,
 }

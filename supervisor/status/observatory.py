@@ -25,6 +25,8 @@ from supervisor.status.usage import Usage, own_usage, usage_of
 _KEPT_SAMPLES: Final = 120
 # Two looks that are closer than this are one: several watchers cost no more than one.
 _FRESH_S: Final = 0.9
+# So often a look in passing is worth its milliseconds.
+_IN_PASSING_S: Final = 10.0
 _SHOWN_MIGRATIONS: Final = 50
 _NAP_S: Final = 0.002
 
@@ -96,6 +98,11 @@ class Observatory:
                 ratio = max(usage.cpu_s - samples[-1].usage.cpu_s, 0.0) / (now - samples[-1].at_s)
             samples.append(_Sample(now, usage, ratio))
             self._samples[name] = (pid, samples)
+
+    def is_due_in_passing(self) -> bool:
+        """Whether somebody who wakes us anyway, such as a probe, should leave a sample for the charts."""
+        runs = any(process.pid for process in self._recorder.facts.processes.values())
+        return runs and self._clock() - self._looked_s >= _IN_PASSING_S
 
     async def measure_lag(self) -> None:
         """Measure by how much the event loop is late."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -56,6 +57,48 @@ def test_the_commands_show_and_steer_a_running_supervisor(deployment: Deployment
     assert process.of("control.used", action="reload", through="socket")
 
 
+def test_the_log_level_is_changed_while_it_runs(deployment: Deployment) -> None:
+    with deployment.start("run") as process:
+        process.wait_for("process.ready")
+        before = command(deployment, "log-level").stdout
+        assert before == "debug\n"
+        done = command(deployment, "log-level", "warning")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert command(deployment, "log-level").stdout == "warning\n"
+        process.signal(signal.SIGUSR1)
+        process.signal(signal.SIGTERM)
+        process.expect_exit(0)
+    assert not process.of("state.report")
+    assert not process.of("supervisor.stopped")
+
+
+def test_top_shows_the_run_live_on_a_terminal_until_interrupted(deployment: Deployment) -> None:
+    with deployment.start("run") as process:
+        first = process.wait_for("process.started", process="directus")["pid"]
+        process.wait_for("process.ready")
+        argv = [sys.executable, "-m", "supervisor", "top"]
+        ours, theirs = os.openpty()
+        os.set_blocking(ours, False)
+        shown = bytearray()
+
+        def shows(text: str) -> bool:
+            with contextlib.suppress(BlockingIOError):
+                shown.extend(os.read(ours, 65536))
+            return text in shown.decode(errors="replace").rpartition("\x1b[H\x1b[J")[2]
+
+        with subprocess.Popen(
+            argv, env=deployment.environ, cwd=deployment.folder, stdin=theirs, stdout=theirs, stderr=theirs
+        ) as top:
+            os.close(theirs)
+            eventually(lambda: shows(f"  {first}  "))
+            os.kill(int(first), signal.SIGKILL)
+            eventually(lambda: shows("signal 1"))
+            top.send_signal(signal.SIGINT)
+            assert top.wait(10) == 0
+        os.close(ours)
+        assert b"Traceback" not in shown
+
+
 def test_the_log_is_followed_as_it_comes(deployment: Deployment) -> None:
     with deployment.start("run") as process:
         process.wait_for("process.ready")
@@ -100,7 +143,7 @@ def test_without_a_supervisor_the_commands_say_where_they_looked(deployment: Dep
     deployment.environ |= {"TMPDIR": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
     if Path("/run/directus-supervisor.sock").exists():
         pytest.fail("a supervisor of somebody else runs here")
-    for name in ("status", "top", "logs", "reload"):
+    for name in ("status", "top", "logs", "log-level", "reload"):
         done = command(deployment, name)
         assert done.returncode == 64
         assert deployment.environ["SUPERVISOR_SOCKET"] in done.stderr

@@ -61,15 +61,20 @@ def test_a_file_that_lies_in_both_folders_is_refused(moved: Deployment, session:
     assert moved.migrate(status=4).failure["code"] == "sql.duplicate_number"
 
 
-def test_an_applied_file_with_transaction_control_is_refused_until_it_is_taken_out(
+def test_an_applied_file_with_transaction_control_is_left_alone_and_refused_where_it_would_run(
     moved: Deployment, session: Session
 ) -> None:
     text = b"BEGIN;\nCREATE TABLE six (id int);\nCOMMIT;\n"
     applied_by_bash(session, "006_begins.sql", text)
     path = moved.sql("pre-schema", "006_begins.sql", text.decode())
+    moved.migrate()
+    assert not session.has("six")
+    session.execute("DELETE FROM migrations_applied WHERE filename = '006_begins.sql'")
     failure = moved.migrate(status=3).failure
     assert failure["code"] == "sql.invalid_file"
     assert "006_begins.sql:1: BEGIN" in failure["message"]
+
+    applied_by_bash(session, "006_begins.sql", text)
     path.write_text("CREATE TABLE six (id int);\n")
     assert moved.migrate(status=2).failure["code"] == "sql.checksum_mismatch"
     # The way that docs/migrating-sql-from-bash.md names for such a file.

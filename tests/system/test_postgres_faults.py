@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import anyio
 import pytest
@@ -13,7 +15,9 @@ import pytest
 from supervisor import errors
 from supervisor.dev.postgres import PostgresCluster
 from supervisor.errors import SupervisorError
+from supervisor.postgres.connect import connect, reset_session
 from supervisor.postgres.lock import Lock
+from supervisor.postgres.target import Target
 from tests.database import Session
 from tests.harness import Deployment, Supervised, eventually
 
@@ -118,3 +122,35 @@ async def test_a_frozen_server_is_found_by_the_heartbeat(cluster: PostgresCluste
         os.kill(pid, signal.SIGCONT)
     assert caught.value.failure is errors.POSTGRES_LOST
     assert connection.is_closed()
+
+
+@pytest.mark.anyio
+async def test_the_kernel_looks_after_a_session_that_waits_for_its_statement(
+    cluster: PostgresCluster, database: str
+) -> None:
+    environ = cluster.directus_env(database)
+    target = Target(cluster.host, cluster.port, database, environ["DB_USER"], environ["DB_PASSWORD"])
+    connection = await connect(target, BOUND_S)
+    try:
+        inner: Any = connection
+        tcp = inner._transport.get_extra_info("socket")
+        assert tcp.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+        # And the server looks after us, also once a file was run.
+        for _ in range(2):
+            assert await connection.fetchval("SELECT current_setting('tcp_keepalives_idle')") == "30"
+            assert await connection.fetchval("SELECT current_setting('client_connection_check_interval')") == "2s"
+            await reset_session(connection)
+    finally:
+        connection.terminate()
+
+
+@pytest.mark.anyio
+async def test_a_session_over_a_unix_socket_needs_no_keepalive(cluster: PostgresCluster, database: str) -> None:
+    environ = cluster.directus_env(database)
+    folder = str(cluster.socket_folder)
+    connection = await connect(
+        Target(folder, cluster.port, database, environ["DB_USER"], environ["DB_PASSWORD"]), BOUND_S
+    )
+    assert await connection.fetchval("SELECT current_setting('client_connection_check_interval')") == "2s"
+    connection.terminate()

@@ -136,7 +136,8 @@ def test_hup_restarts_directus_in_good_order_and_costs_nothing_of_the_budget(dep
         process.expect_exit(0)
     assert len({record["pid"] for record in process.of("process.ready")}) == 3
     assert len(process.of("process.exited", process="directus", signal="SIGTERM", expected=True)) == 3
-    assert not process.of("process.restarting")
+    assert [record["cause"] for record in process.of("process.restarting")] == ["reload", "reload"]
+    assert not process.of("incident")
 
 
 def test_hup_while_directus_is_starting_starts_it_anew(deployment: Deployment) -> None:

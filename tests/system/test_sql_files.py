@@ -8,8 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.dev.postgres import PostgresCluster
+from supervisor.postgres.apply import Terms, apply_plan, read_plan
+from supervisor.postgres.connect import connect
+from supervisor.postgres.lock import LOCK_KEY
+from supervisor.postgres.sqlfile import load_tree
+from supervisor.postgres.target import Target
 from tests.database import Session
 from tests.harness import Deployment, Supervised
+from tests.unit.conftest import captured  # noqa: F401 - a fixture
 
 
 def summary(process: Supervised, phase: str = "pre_schema") -> str:
@@ -232,6 +239,96 @@ def test_what_one_file_sets_does_not_reach_the_next(deployment: Deployment, sess
         assert session.value("SELECT no_scratch FROM public.seen")
     finally:
         session.execute("DROP OWNED BY of_a_file; DROP ROLE of_a_file")
+
+
+def test_not_even_the_transactions_of_the_next_file_begin_as_a_file_has_set(
+    deployment: Deployment, session: Session
+) -> None:
+    deployment.sql(
+        "pre-schema",
+        "001_sets.sql",
+        "SET default_transaction_read_only = on; SET default_transaction_isolation = 'serializable';",
+    )
+    deployment.sql(
+        "pre-schema",
+        "002_next.sql",
+        "CREATE TABLE next AS SELECT current_setting('transaction_isolation') AS isolation;",
+    )
+    deployment.migrate()
+    assert session.value("SELECT isolation FROM next") == "read committed"
+
+
+def test_any_name_can_be_recorded_however_literals_are_read(deployment: Deployment, session: Session) -> None:
+    names = ["001_o'clock\\.sql", "002_größe\\' $1 {x}.sql", "003_view'.sql"]
+    deployment.sql("pre-schema", names[0], "SET standard_conforming_strings = off;")
+    deployment.sql("pre-schema", names[1], "SET standard_conforming_strings = off; SET client_encoding = 'latin1';")
+    view = deployment.sql("pre-schema", names[2], "-- supervisor: repeatable\nSELECT 1;")
+    deployment.migrate()
+    assert session.applied == names
+    view.write_text("-- supervisor: repeatable\nSELECT 2;")
+    assert summary(deployment.migrate()) == "1 applied, 2 skipped"
+    assert summary(deployment.migrate()) == "0 applied, 3 skipped"
+    assert session.applied == names
+
+
+def test_a_failed_commit_keeps_nothing_and_names_the_file(deployment: Deployment, session: Session) -> None:
+    deployment.sql(
+        "pre-schema",
+        "001_defers.sql",
+        "CREATE TABLE one (id int UNIQUE DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO one VALUES (1), (1);\n-- end\n",
+    )
+    failure = deployment.migrate(status=3).failure
+    assert failure["code"] == "sql.failed"
+    assert failure["message"].startswith("pre-schema/001_defers.sql:3: duplicate key value")
+    assert session.applied == []
+    assert not session.has("one")
+
+
+def test_a_lock_that_is_lost_at_the_commit_stops_before_the_next_file(deployment: Deployment, session: Session) -> None:
+    deployment.sql(
+        "pre-schema",
+        "001_lets_go.sql",
+        """
+        CREATE TABLE one (id int);
+        CREATE SEQUENCE touched;
+        CREATE FUNCTION let_go() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_advisory_unlock_all(); RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER late AFTER INSERT ON one DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION let_go();
+        INSERT INTO one VALUES (1);
+        """,
+    )
+    deployment.sql("pre-schema", "002_next.sql", "SELECT nextval('touched');")
+    failure = deployment.migrate(status=3).failure
+    assert failure["code"] == "sql.lock_released"
+    assert session.applied == ["001_lets_go.sql"]
+    # No rollback takes a sequence back: the file has not even begun.
+    assert not session.value("SELECT is_called FROM touched")
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("captured")
+async def test_a_small_file_takes_two_round_trips_beside_its_statements(
+    cluster: PostgresCluster, database: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pre-schema"
+    folder.mkdir()
+    for number in range(1, 11):
+        (folder / f"{number:03d}_x.sql").write_text("SELECT 1; SELECT 2;")
+    environ = cluster.directus_env(database)
+    target = Target(cluster.host, int(environ["DB_PORT"]), database, environ["DB_USER"], environ["DB_PASSWORD"])
+    connection = await connect(target, 10)
+    asked: list[str] = []
+    try:
+        await connection.execute(f"SELECT pg_advisory_lock({LOCK_KEY})")
+        plan = await read_plan(connection, "public", load_tree(tmp_path).all, ())
+        terms = Terms("public", 5000, 0, lambda: connect(target, 10), lambda _name: None)
+        with connection.query_logger(lambda record: asked.append(record.query)):
+            await apply_plan(connection, plan, terms)
+    finally:
+        connection.terminate()
+    # Beside all files: the guard table, our own process id, and the reset before the first and after the last one.
+    assert len(asked) - 10 * (2 + 2) <= 5
 
 
 def test_the_server_options_of_directus_hold_for_every_file(deployment: Deployment, session: Session) -> None:

@@ -62,6 +62,10 @@ def test_the_page_shows_the_run_and_follows_a_restart(booted: Deployment) -> Non
             page.locator("#filter-level").select_option("warning")
             expect(page.locator("#lines")).not_to_contain_text("Server started at")
 
+            expect(page.locator("#written-level")).to_have_value("debug")
+            page.locator("#written-level").select_option("info")
+            process.wait_for("control.used", action="log level info")
+
             page.locator("#reload").click()
             page.get_by_role("button", name="Reload", exact=True).click()
             process.wait_for("control.used", action="reload")

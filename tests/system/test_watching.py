@@ -165,12 +165,15 @@ def test_a_kill_by_the_kernel_for_want_of_memory_is_told_as_such(deployment: Dep
     with deployment.start("run", prefix=joining(limited_group)) as process:
         process.wait_for("process.ready")
         by_the_kernel = process.wait_for("process.restarting", restart=1)
-        assert by_the_kernel["oom"] is True
+        assert (by_the_kernel["oom"], by_the_kernel["cause"]) == (True, "out_of_memory")
+        (incident,) = process.of("incident", code="process.out_of_memory")
+        assert (incident["oom"], incident["signal"]) == (True, "SIGKILL")
         assert by_the_kernel["reason"] == "ended with signal SIGKILL, killed by the kernel for want of memory"
         eventually(lambda: len(process.of("process.ready")) == 2)
         os.kill(process.of("process.ready")[1]["pid"], signal.SIGKILL)
         by_somebody = process.wait_for("process.restarting", restart=2)
-        assert by_somebody["oom"] is False
+        assert (by_somebody["oom"], by_somebody["cause"]) == (False, "signal")
+        assert [record["code"] for record in process.of("incident")] == ["process.out_of_memory", "process.signal"]
         assert by_somebody["reason"] == "ended with signal SIGKILL"
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -20,6 +24,7 @@ COMMANDS = (
     "repair",
     "baseline",
     "history",
+    "incidents",
     "check",
     "config",
     "health",
@@ -73,6 +78,24 @@ def test_the_help_of_every_command_has_an_example(command: str, capsys: pytest.C
     told = capsys.readouterr().out
     example = told.partition("example:\n")[2].strip()
     assert command in example
+
+
+def test_a_misspelt_command_is_told_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        make_parser().parse_args(["migrat"])
+    assert ended.value.code == 64
+    assert "invalid choice: 'migrat', did you mean 'migrate'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["config"], ["version"]])
+def test_a_reader_that_has_enough_ends_a_command_without_a_traceback(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as nobody:
+        argv = [sys.executable, "-m", "supervisor", *arguments]
+        done = subprocess.run(argv, stdout=nobody, stderr=subprocess.PIPE, check=False, timeout=60)
+    assert done.stderr == b""
+    assert done.returncode == 128 + signal.SIGPIPE
 
 
 def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

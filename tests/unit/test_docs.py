@@ -6,28 +6,59 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
-from supervisor.errors import CATALOGUE
+import pytest
+
+from supervisor.errors import CATALOGUE as FAILURES
+from supervisor.errors import runbook_link
+from supervisor.incidents.causes import CATALOGUE as INCIDENTS
+from supervisor.incidents.causes import incidence_of
+from supervisor.process.ending import Cause
 
 PROJECT = Path(__file__).parents[2]
 
 
-def test_the_runbook_has_one_section_for_each_failure() -> None:
-    text = (PROJECT / "docs" / "runbook.md").read_text(encoding="utf-8")
-    assert sorted(re.findall(r"^## (.+)$", text, re.MULTILINE)) == sorted(CATALOGUE)
+RUNBOOK = (PROJECT / "docs" / "runbook.md").read_text(encoding="utf-8")
+SECTIONS = {section.partition("\n")[0]: section for section in RUNBOOK.split("\n## ")[1:]}
 
 
-def test_each_section_of_the_runbook_says_how_to_confirm_and_mend() -> None:
-    text = (PROJECT / "docs" / "runbook.md").read_text(encoding="utf-8")
-    for section in text.split("\n## ")[1:]:
-        for part in ("**Means**", "**Confirm**", "**Mend**", "**Provoked**"):
-            assert part in section, section.splitlines()[0]
+def test_the_runbook_has_one_section_for_each_failure_and_each_incident() -> None:
+    assert sorted(re.findall(r"^## (.+)$", RUNBOOK, re.MULTILINE)) == sorted([*FAILURES, *INCIDENTS])
 
 
-def test_the_tests_that_the_runbook_names_exist() -> None:
-    text = (PROJECT / "docs" / "runbook.md").read_text(encoding="utf-8")
-    for name in re.findall(r"`(tests/[^`]+)`", text):
-        assert (PROJECT / name).exists(), name
+def test_no_code_is_in_both_catalogues() -> None:
+    assert not FAILURES.keys() & INCIDENTS.keys()
+
+
+def test_every_cause_of_a_restart_but_a_reload_has_an_entry() -> None:
+    for cause in set(get_args(Cause)) - {"reload"}:
+        code, remedy = incidence_of(cause)
+        assert code in FAILURES.keys() | INCIDENTS.keys()
+        assert remedy
+
+
+@pytest.mark.parametrize("code", SECTIONS)
+def test_each_section_of_the_runbook_says_how_to_confirm_and_mend(code: str) -> None:
+    for part in ("**Means**", "**Confirm**", "**Mend**", "**Provoked**"):
+        assert SECTIONS[code].count(part) == 1
+
+
+@pytest.mark.parametrize("code", SECTIONS)
+def test_each_section_of_the_runbook_names_a_test_that_exists(code: str) -> None:
+    named = re.findall(r"`(tests/[^`:]+)(?:::(\w+))?`", SECTIONS[code].partition("**Provoked**")[2])
+    assert named
+    for file, function in named:
+        text = (PROJECT / file).read_text(encoding="utf-8")
+        assert re.search(rf"^(async )?def {function or 'test_'}", text, re.MULTILINE), f"{file}::{function}"
+
+
+@pytest.mark.parametrize("code", SECTIONS)
+def test_the_link_to_a_section_of_the_runbook_leads_to_its_heading(code: str) -> None:
+    page, _, anchor = runbook_link(code).partition("#")
+    assert (PROJECT / page).is_file()
+    # How GitHub and its like make an anchor of a heading: lower case, without punctuation but - and _.
+    assert anchor == re.sub(r"[^\w-]", "", code.lower())
 
 
 def test_the_generated_documents_are_current() -> None:

@@ -27,11 +27,18 @@ def rows(tmp_path: Path, **environ: str) -> dict[str, Row]:
 
 def test_every_setting_is_shown_with_its_source(tmp_path: Path) -> None:
     (tmp_path / "supervisor.yaml").write_text("log_level: debug", encoding="utf-8")
-    shown = rows(tmp_path, SUPERVISOR_HEALTH_PORT="9000", SUPERVISOR_OPTIONAL_EXTENSIONS="a,b")
+    shown = rows(
+        tmp_path,
+        SUPERVISOR_HEALTH_PORT="9000",
+        SUPERVISOR_OPTIONAL_EXTENSIONS="a,b",
+        SUPERVISOR_RESTART_NEVER_STATUSES="9,3",
+    )
     assert set(shown) >= {spec.variable for spec in SPECS.values()}
     assert (shown["SUPERVISOR_HEALTH_PORT"].value, shown["SUPERVISOR_HEALTH_PORT"].source) == ("9000", "environment")
     assert shown["SUPERVISOR_LOG_LEVEL"].source == f"file {tmp_path / 'supervisor.yaml'}"
     assert shown["SUPERVISOR_OPTIONAL_EXTENSIONS"].value == "a,b"
+    assert shown["SUPERVISOR_RESTART_NEVER_STATUSES"].value == "3,9"
+    assert shown["SUPERVISOR_RESTART_FATAL_STATUSES"].value == ""
     assert shown["SUPERVISOR_NODE"] == Row("SUPERVISOR_NODE", "", "default")
     assert shown["DB_HOST"].value == "db.example"
 

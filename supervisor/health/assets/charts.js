@@ -8,14 +8,13 @@ export function svg(name, attributes = {}, ...children) {
 	return element;
 }
 
-// A curve of values over time; null is a gap at the start.
-export function chart(label, values, least) {
-	const known = values.filter((value) => value !== null);
-	const top = Math.max(least, ...known) * 1.15;
-	const step = 100 / Math.max(values.length - 1, 1);
-	const points = values.flatMap((value, index) =>
-		value === null ? [] : [[(index * step).toFixed(2), (40 - (value / top) * 38).toFixed(2)]],
-	);
+// A curve over time of samples, each a time in milliseconds and a value; null is a gap at the start.
+export function chart(label, samples, least) {
+	const known = samples.filter(([, value]) => value !== null);
+	const top = Math.max(least, ...known.map(([, value]) => value)) * 1.15;
+	const first = samples[0]?.[0] ?? 0;
+	const step = 100 / Math.max((samples.at(-1)?.[0] ?? 0) - first, 1);
+	const points = known.map(([at, value]) => [((at - first) * step).toFixed(2), (40 - (value / top) * 38).toFixed(2)]);
 	const picture = svg('svg', { viewBox: '0 0 100 40', preserveAspectRatio: 'none', role: 'img', 'aria-label': label });
 	if (points.length > 1) {
 		const line = points.map((point) => point.join(',')).join(' ');

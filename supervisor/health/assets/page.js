@@ -131,13 +131,14 @@ function showProcesses() {
 		if (process.pid) facts.push(`pid ${process.pid}`);
 		if (process.ready_after_s !== null) facts.push(`ready after ${seconds(process.ready_after_s)}`);
 		facts.push(restarts.length ? `restarts: ${restarts.join(', ')}` : 'no restarts');
-		const memory = process.history.map((sample) => sample.memory_bytes);
-		const cpu = process.history.map((sample) => sample.cpu_ratio);
-		const now = cpu.at(-1) ?? null;
+		const curve = (value) => process.history.map((sample) => [Date.parse(sample.at), value(sample)]);
+		const memory = curve((sample) => sample.memory_bytes);
+		const cpu = curve((sample) => sample.cpu_ratio);
+		const now = process.history.at(-1)?.cpu_ratio ?? null;
 		const used = process.pid === null ? null : process.memory_bytes;
 		const percent = now === null || process.pid === null ? '–' : `${(now * 100).toFixed(0)} %`;
 		const name = make('h3', '', process.name, pill(process.state.replaceAll('_', ' '), TONES[process.state] ?? 'warn'));
-		const figure = (label, value, curve) => make('div', 'chart', make('p', '', label, make('b', '', value)), curve);
+		const figure = (label, value, drawn) => make('div', 'chart', make('p', '', label, make('b', '', value)), drawn);
 		return make(
 			'div',
 			'process',
@@ -163,6 +164,13 @@ function showMigrations() {
 	say('migrations-summary', `${count} applied by this boot${pending.length ? `, ${pending.length} pending` : ''}`);
 	if (!rows.length) rows.push(make('li', 'muted', 'Nothing was to be applied.'));
 	replace(byId('migrations'), JSON.stringify([applied, pending]), ...rows);
+}
+
+function showLog() {
+	const select = byId('written-level');
+	// Not under the hand of whoever is choosing.
+	if (document.activeElement !== select) select.value = picture.log.level;
+	select.disabled = ended;
 }
 
 function textOf(record) {
@@ -249,11 +257,13 @@ function listen() {
 		showBoot();
 		showProcesses();
 		showMigrations();
+		showLog();
 	});
 	events.addEventListener('lines', (event) => add(JSON.parse(event.data)));
 	events.addEventListener('error', () => {
 		ended = true;
 		byId('reload').disabled = true;
+		byId('written-level').disabled = true;
 		const last = picture ? `Offline since ${clock(picture.at)}` : 'Offline';
 		connected(false, last);
 		// A browser gives up for good on an answer that is not 200, such as after a restart with another token.
@@ -267,6 +277,11 @@ byId('confirm').addEventListener('close', async () => {
 	byId('confirm').returnValue = '';
 	byId('reload').disabled = true;
 	await fetch('/control/reload', { method: 'POST' }).catch(() => {});
+});
+byId('written-level').addEventListener('change', async () => {
+	const body = new URLSearchParams({ level: byId('written-level').value });
+	const answer = await fetch('/control/log-level', { method: 'POST', body }).catch(() => null);
+	if (!answer?.ok) byId('written-level').value = picture.log.level;
 });
 for (const id of ['filter-level', 'filter-process', 'follow']) byId(id).addEventListener('change', filter);
 byId('filter-text').addEventListener('input', filter);

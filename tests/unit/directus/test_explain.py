@@ -224,6 +224,22 @@ def test_a_line_that_calls_itself_less_than_an_error_explains_nothing(line: str,
     assert explained(line) is None
 
 
+IOREDIS = """\
+[ioredis] Unhandled error event: Error: connect ECONNREFUSED 127.0.0.1:6379
+    at TCPConnectWrap.afterConnect [as oncomplete] (node:net:1637:16)
+[ioredis] Unhandled error event: AggregateError [ECONNREFUSED]:
+    at internalConnectMultiple (node:net:1134:18)
+(node:13) Warning: Setting the NODE_TLS_REJECT_UNAUTHORIZED environment variable to '0' is insecure."""
+
+
+def test_what_ioredis_says_after_the_fatal_error_does_not_hide_it(captured: Captured) -> None:
+    fatal = postgres_error('password authentication failed for user "app"', "28P01")
+    error = explained(f"{IOREDIS}\n{fatal}\n{IOREDIS}\n{IOREDIS}")
+    assert error is not None
+    assert error.message == "Directus cannot start: Postgres refuses the password of user app"
+    assert explained(IOREDIS) is None
+
+
 def test_an_error_that_did_not_end_the_process_explains_nothing(captured: Captured) -> None:
     of_an_extension = pino(50, 'password authentication failed for user "reader"')
     assert explained(f"{of_an_extension}\nTypeError: x is undefined\n    at y (z.js:1:1)") is None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import os
 
+import anyio
+import anyio.lowlevel
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from supervisor.health.access import COOKIE, Access, is_loopback_address
@@ -144,6 +147,62 @@ def test_without_a_token_no_form_lets_anybody_in() -> None:
     answer = app_of(None)(Request(method="POST", path="/login", query={}, headers={}, body=b"token=", peer="10.0.0.7"))
     assert isinstance(answer, Response)
     assert answer.status == 401
+
+
+class _Observatory(Observatory):
+    """Counts the looks."""
+
+    looks = 0
+
+    def look(self) -> None:
+        self.looks += 1
+        super().look()
+
+
+@pytest.mark.anyio
+async def test_a_probe_leaves_a_sample_for_the_charts_after_its_answer() -> None:
+    recorder = Recorder()
+    recorder.happened("process.started", {"process": "directus", "pid": os.getpid()})
+    lifecycle = Lifecycle(lambda: 0.0)
+    observatory = _Observatory(recorder, None)
+    probes = Probes(lifecycle, Settings(), lambda: 0.0)
+    app = App(lifecycle, probes, observatory, Controls(lambda: True), Access(None))
+    for _ in range(3):
+        app(Request(method="GET", path="/livez", query={}, headers={}, peer="10.0.0.7"))
+    assert observatory.looks == 0
+    await anyio.lowlevel.checkpoint()
+    (process,) = observatory.picture().processes
+    assert len(process.history) == 1
+
+
+QUERIES = st.dictionaries(
+    st.sampled_from(["verbose", "lines", "level", "process", "follow"]) | st.text(), st.text() | st.just("info")
+)
+
+
+@given(
+    method=st.sampled_from(["GET", "POST", "HEAD", "PUT"]) | st.text(),
+    path=st.sampled_from([*(path for _, path in INSIDE), *PROBES, "/login", "/logout"]) | st.text(),
+    query=QUERIES,
+    headers=st.dictionaries(st.sampled_from(["accept", "last-event-id", "cookie"]) | st.text(), st.text()),
+    body=st.binary() | st.sampled_from([b"level=info", b"level=%ff", b"level=info&level=x", b"token=%00"]),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.usefixtures("captured")
+def test_whatever_is_sent_through_the_socket_gets_an_answer_that_is_no_bug(
+    method: str, path: str, query: dict[str, str], headers: dict[str, str], body: bytes
+) -> None:
+    app = app_of(None)
+    answer = app(Request(method=method, path=path, query=query, headers=headers, body=body, peer=None))
+
+    async def finished() -> Response:
+        response = answer if isinstance(answer, Response) else await answer
+        if response.parts is not None:
+            await anext(response.parts)
+            await response.parts.aclose()
+        return response
+
+    assert anyio.run(finished).status in {200, 202, 303, 400, 401, 404, 405, 503}
 
 
 @given(

@@ -9,7 +9,10 @@ from contextlib import asynccontextmanager
 import anyio
 import anyio.abc
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from supervisor.health import connection
 from supervisor.health.http import Answer, Handler, Request, Response, plain
@@ -142,6 +145,41 @@ async def test_who_does_not_read_a_stream_is_cut_off_in_bounded_memory() -> None
             # What the kernel holds for both sides, and little more.
             assert made < 64 * 1024 * 1024
             assert not server._connections
+
+
+# Whole requests, pieces of them, and what is neither.
+PIECES = st.sampled_from(
+    [
+        GET,
+        b"GET / HTTP/1.1\r\n",
+        b"HEAD /x HTTP/1.0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        b"Content-Length: -1\r\n",
+        b"Expect: 100-continue\r\n",
+        b"Upgrade: websocket\r\nConnection: Upgrade\r\n",
+        b"\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+    ]
+) | st.binary(max_size=64)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(PIECES, max_size=8))
+async def test_whatever_bytes_come_the_next_client_is_answered(captured: Captured, parts: list[bytes]) -> None:
+    async with listening() as (server, port):
+        with socket.create_connection(("127.0.0.1", port)) as sender:
+            sender.sendall(b"".join(parts))
+            sender.shutdown(socket.SHUT_WR)
+            received = await anyio.to_thread.run_sync(lambda: b"".join(iter(lambda: sender.recv(65536), b"")))
+        for head in received.split(b"HTTP/1.1 ")[1:]:
+            assert head.startswith((b"200 ", b"100 ", b"4", b"501 "))
+        assert (await talk(port, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))).startswith(
+            b"HTTP/1.1 200"
+        )
+        assert not server._connections
+    assert not captured.of("health.answer_failed")
 
 
 async def test_streams_are_few_and_leave_room_for_the_rest() -> None:

@@ -29,7 +29,8 @@ def exposition() -> Exposition:
         (events.BOOT_FINISHED, {"duration_s": 1.0}),
         (events.PROCESS_STARTED, {"process": "directus", "pid": 1}),
         (events.PROCESS_EXITED, {"process": "directus", "pid": 1, "signal": "SIGKILL"}),
-        (events.PROCESS_RESTARTING, {"process": "directus", "reason": "ended with signal SIGKILL", "oom": True}),
+        (events.INCIDENT, {"code": "process.out_of_memory", "message": "m", "remedy": "r", "process": "directus"}),
+        (events.PROCESS_RESTARTING, {"process": "directus", "cause": "out_of_memory", "oom": True}),
     ):
         recorder.happened(event.name, fields)
     recorder.written({"level": "info", "process": "directus", "stream": "stdout"}, 100, "{}")

@@ -151,3 +151,24 @@ def test_a_second_plan_after_everything_ran_has_nothing_to_do(drawn: dict[int, t
     second = plan(files, recorded | {one.name: one.checksum for one in first.to_apply})
     assert second.to_apply == ()
     assert second.of(State.CHANGED) == first.of(State.CHANGED)
+
+
+@pytest.mark.parametrize("script", ["BEGIN;", "SELECT 'x;", "COPY t FROM STDIN;"])
+def test_what_cannot_run_is_refused_only_where_it_would_run(script: str) -> None:
+    one, two = file("001_a.sql", script), file("002_b.sql")
+    refuse(plan([one, two], {"001_a.sql": one.checksum}))
+    with pytest.raises(SupervisorError, match=r"001_a\.sql:1") as caught:
+        refuse(plan([two, one], {}))
+    assert caught.value.failure is errors.SQL_INVALID_FILE
+
+
+def test_a_pending_file_that_could_never_run_is_refused_before_its_extension_comes() -> None:
+    with pytest.raises(SupervisorError, match="COMMIT"):
+        refuse(plan([file("001_a.sql", "-- supervisor: requires-extension missing optional\nCOMMIT;")], {}))
+
+
+def test_files_that_ran_are_not_read_for_their_statements() -> None:
+    files = [file(f"{number:03d}_x.sql") for number in range(1, 4)]
+    planned = plan(files, {one.name: one.checksum for one in files[:2]})
+    refuse(planned)
+    assert ["statements" in vars(one) for one in files] == [False, False, True]

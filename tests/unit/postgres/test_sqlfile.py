@@ -21,7 +21,7 @@ def parse(text: str | bytes, name: str = "001_a.sql") -> SqlFile:
 
 def refusal(text: str | bytes, name: str = "001_a.sql") -> SupervisorError:
     with pytest.raises(SupervisorError) as caught:
-        parse(text, name)
+        _ = parse(text, name).statements
     assert caught.value.failure is errors.SQL_INVALID_FILE
     return caught.value
 
@@ -240,3 +240,15 @@ def test_what_only_looks_like_transaction_control_is_fine(statement: str) -> Non
 
 def test_an_empty_file_is_a_file() -> None:
     assert parse("").statements == ()
+
+
+def test_a_name_that_is_not_utf_8_is_refused() -> None:
+    name = b"001_\xe4.sql".decode("utf-8", "surrogateescape")
+    message = refusal("", name).message
+    assert "is not UTF-8" in message
+    assert message.isprintable()
+
+
+def test_a_script_that_cannot_run_is_still_read_and_summed_up() -> None:
+    file = parse("BEGIN; SELECT 'x")
+    assert file.checksum == sha256(b"BEGIN; SELECT 'x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import pytest
 from supervisor.logs import events, setup
 from supervisor.logs.setup import get_log
 from supervisor.status.facts import Facts
-from supervisor.status.incident import restart_reason
 from supervisor.status.observatory import Observatory, as_json
 from supervisor.status.recorder import Recorder
 from supervisor.status.ring import KEPT_LINES, LONGEST_BYTES, LineRing
@@ -40,40 +40,28 @@ def test_a_phase_is_waiting_then_running_then_finished() -> None:
     assert (facts.phases["b"].state, facts.boot_result) == ("failed", "failed")
 
 
-@pytest.mark.parametrize(
-    ("why", "oom", "reason"),
-    [
-        ("ended with status 1", False, "exit"),
-        ("ended with signal SIGSEGV", False, "signal"),
-        ("ended with signal SIGKILL, killed by the kernel for want of memory", True, "out_of_memory"),
-        ("hangs: it did not answer 4 times in a row", False, "hang"),
-        ("uses 900 MB, more than the limit of 512 MB", False, "memory_limit"),
-        ("was not ready within 120 s", False, "not_ready"),
-        ("is reloaded", False, "reload"),
-    ],
-)
-def test_the_reason_of_a_restart_is_one_of_few(why: str, oom: bool, reason: str) -> None:
-    assert restart_reason(why, oom=oom) == reason
-
-
-def test_a_restart_is_counted_and_is_the_last_incident_with_its_remedy() -> None:
-    fields = {"process": "directus", "reason": "ended with status 1", "oom": False}
+def test_a_restart_is_counted_by_its_cause_and_its_incident_is_the_last_one() -> None:
+    fields = {"process": "directus", "reason": "ended with status 1", "cause": "exit", "oom": False}
+    incident = {"code": "process.exit", "message": "m", "remedy": "r", "process": "directus"}
     facts = told(
         (events.PROCESS_STARTED, {"process": "directus", "pid": 7}),
         (events.PROCESS_EXITED, {"process": "directus", "pid": 7, "exit_code": 1}),
+        (events.INCIDENT, incident),
         (events.PROCESS_RESTARTING, fields),
     )
     assert facts.processes["directus"].restarts == {"exit": 1}
     assert facts.exits == {("directus", "1"): 1}
     assert facts.last_incident is not None
-    assert facts.last_incident.code == "process.exit"
-    assert facts.last_incident.remedy
+    assert (facts.last_incident.code, facts.last_incident.process) == ("process.exit", "directus")
+    assert facts.last_incident.remedy == "r"
+    assert facts.incidents == {"process.exit": 1}
 
 
 def test_a_reload_is_a_restart_and_no_incident() -> None:
     facts = told(
         (events.PROCESS_STARTED, {"process": "directus", "pid": 7}),
         (events.STATE_CHANGED, {"state": "restarting", "reason": "directus is reloaded"}),
+        (events.PROCESS_RESTARTING, {"process": "directus", "reason": "is reloaded", "cause": "reload", "oom": False}),
     )
     assert facts.processes["directus"].restarts == {"reload": 1}
     assert facts.last_incident is None
@@ -86,8 +74,9 @@ def test_secrets_are_masked_in_the_picture_and_in_the_kept_lines() -> None:
     setup.be_heard_by(recorder)
     try:
         get_log("process").emit(
-            events.PROCESS_RESTARTING, process="directus", reason="open-sesame", oom=False, delay_s=1
+            events.PROCESS_RESTARTING, process="directus", reason="open-sesame", cause="exit", oom=False, delay_s=1
         )
+        get_log("incident").emit(events.INCIDENT, code="process.exit", message="open-sesame", remedy="open-sesame")
         get_log("process").emit(events.STATE_CHANGED, before="ready", state="failed", reason="open-sesame")
         get_log("boot").emit(events.BOOT_STARTED, database="open-sesame@x", phases=["open"])
     finally:
@@ -127,6 +116,22 @@ def test_an_event_that_is_not_understood_stops_nobody() -> None:
     assert recorder.misunderstood == 1
 
 
+def test_a_look_in_passing_is_due_while_something_runs_and_not_more_often_than_every_ten_seconds() -> None:
+    now = 100.0
+    recorder = Recorder(lambda: now)
+    observatory = Observatory(recorder, None, clock=lambda: now)
+    assert not observatory.is_due_in_passing()
+    recorder.happened(events.PROCESS_STARTED.name, {"process": "directus", "pid": os.getpid()})
+    for _ in range(3):
+        assert observatory.is_due_in_passing()
+        observatory.look()
+        now += 9.9
+        assert not observatory.is_due_in_passing()
+        now += 0.2
+    (process,) = observatory.picture().processes
+    assert len(process.history) == 4
+
+
 def test_a_line_with_a_lower_number_than_the_kept_ones_is_gone() -> None:
     ring = LineRing(2)
     for text in ("a", "b", "c"):
@@ -143,7 +148,7 @@ def test_the_picture_is_what_the_schema_says() -> None:
         (events.SQL_APPLIED, {"phase": "a", "file": "f", "duration_s": 0.1}),
         (events.SQL_PENDING, {"phase": "a", "file": "g", "extension": "e"}),
         (events.PROCESS_STARTED, {"process": "directus", "pid": 1}),
-        (events.SUPERVISOR_FAILED, {"code": "c", "message": "m", "remedy": "r"}),
+        (events.INCIDENT, {"code": "c", "message": "m", "remedy": "r"}),
     ):
         recorder.happened(event.name, fields)
     for document in (Observatory(Recorder(), None), Observatory(recorder, "1")):
