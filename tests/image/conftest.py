@@ -64,8 +64,8 @@ def build(podman: Podman, base: str, tmp_path_factory: pytest.TempPathFactory) -
 
     yield build
     for name in names:
-        # Only the name goes: the layers are the cache of the next build.
-        podman.attempt("untag", name)
+        # This name alone goes: another run may have the same image under its own, and the layers serve the next build.
+        podman.attempt("untag", name, name)
     podman.attempt("image", "prune", "--force", "--filter", "until=72h")
 
 

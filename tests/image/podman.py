@@ -112,7 +112,9 @@ class Container(Supervised):
         self.podman = podman
         self.name = f"test-{uuid.uuid4().hex[:12]}"
         variables = [f"--env={name}={value}" for name, value in environ.items()]
-        argv = podman.argv("run", f"--name={self.name}", "--network=host", *LIMITS, *options, *variables, image)
+        argv = podman.argv(
+            "run", "--pull=never", f"--name={self.name}", "--network=host", *LIMITS, *options, *variables, image
+        )
         super().__init__([*argv, *arguments], os.environ, Path.cwd())
 
     def end(self) -> None:

@@ -103,7 +103,7 @@ def test_directus_serves_and_stores_on_a_read_only_root_and_without_privileges(
     assert "NoNewPrivs:\t1" in status
     assert "Uid:\t12345\t" in status
     assert container.check_health() == ""
-    assert json.loads(container.exec("directus-supervisor", "status", "--json"))["state"] == "ready"
+    assert json.loads(container.exec("directus-supervisor", "status", "--json"))["state"]["name"] == "ready"
     assert _upload(environ) == b"a stored file"
     assert container.stop() == 0
     assert not [record for record in container.records if record.get("level") == "error"], container.text
