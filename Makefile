@@ -30,6 +30,8 @@ bench: $(INSTALLED) ## Measure side by side with the bash flow, pm2-runtime and 
 	$(BIN)/python -m benchmarks.boot
 	$(BIN)/python -m benchmarks.sql
 	$(BIN)/python -m benchmarks.health
+	$(BIN)/python -m benchmarks.log_cost
+	$(BIN)/python -m benchmarks.explain
 	$(BIN)/python benchmarks/exec_footprint.py
 
 rehearse: $(INSTALLED) ## Run the steps of the build workflow with podman on a real PostgreSQL; ARGS="--fault misplaced-sql"
@@ -54,7 +56,7 @@ lock: $(INSTALLED) ## Pin and hash the dependencies anew
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--upgrade pyproject.toml --extra check -c requirements.lock -o requirements-check.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--upgrade pyproject.toml --extra check --extra dev --group build --group test --group lint -c requirements.lock -c requirements-check.lock -o requirements-dev.lock
+		--upgrade pyproject.toml --extra check --extra dev --extra otel --group build --group test --group lint -c requirements.lock -c requirements-check.lock -o requirements-dev.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--group build -c requirements-dev.lock -o requirements-build.lock
 

@@ -13,8 +13,8 @@ from supervisor.phase import Phase
 
 PHASES: Final[tuple[Phase, ...]] = (
     Phase("wait_for_postgres", wait_for_postgres.run, locked=False),
-    Phase("pre_schema", pre_schema.run, look=pre_schema.look),
+    Phase("pre_schema", pre_schema.run, look=pre_schema.look, yields=True),
     Phase("bootstrap", bootstrap.run, look=bootstrap.look),
-    Phase("schema_apply", schema_apply.run, look=schema_apply.look),
-    Phase("post_schema", post_schema.run, look=post_schema.look),
+    Phase("schema_apply", schema_apply.run, look=schema_apply.look, yields=True),
+    Phase("post_schema", post_schema.run, look=post_schema.look, yields=True),
 )

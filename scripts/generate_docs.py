@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from supervisor.errors import CATALOGUE as FAILURES
@@ -19,6 +20,7 @@ from supervisor.errors import ExitCode
 from supervisor.health.metrics import METRICS
 from supervisor.incidents.causes import CATALOGUE as INCIDENTS
 from supervisor.logs.events import CATALOGUE as EVENTS
+from supervisor.logs.fields import COMMON, FIELDS, Field
 from supervisor.settings import CONFIG_VARIABLE, SPECS
 from supervisor.status.schema import schema
 
@@ -75,14 +77,28 @@ def events() -> str:
     lines = [
         "# Log events",
         "",
-        "Every line has `timestamp` (RFC 3339, UTC, milliseconds), `level`, `event`, `component` and `boot_id`, and `phase`",
-        "while one runs. A line that a process wrote is `process.output` with the level that the process gave it.",
+        "Every line has the fields of the first table; `phase` and `process` where there is one. A line that a process wrote is",
+        "`process.output` with the level that the process gave it. Names ending in `_s` are seconds. What OpenTelemetry's semantic",
+        "conventions call the same is in the last column, for the mapping in a collector ([why](architecture.md#decisions)).",
         "",
-        "| event | level | meaning |",
-        "| --- | --- | --- |",
+        *_table(COMMON, COMMON),
     ]
-    lines += [f"| `{event.name}` | {event.level} | {event.meaning} |" for event in EVENTS.values()]
+    for event in EVENTS.values():
+        lines += ["", f"## {event.name}", "", f"Level {event.level}. {event.meaning}"]
+        if event.is_open:
+            lines += ["", "It has further fields, which depend on the failure."]
+        if event.fields:
+            lines += ["", *_table(event.fields, FIELDS)]
     return "\n".join([*lines, ""])
+
+
+def _table(names: Iterable[str], fields: Mapping[str, Field]) -> list[str]:
+    rows = ((name, fields[name]) for name in names)
+    return [
+        "| field | type or unit | meaning | OpenTelemetry |",
+        "| --- | --- | --- | --- |",
+        *(f"| `{name}` | {one.kind} | {one.meaning} | {f'`{one.otel}`' if one.otel else ''} |" for name, one in rows),
+    ]
 
 
 def failures() -> str:

@@ -16,6 +16,7 @@ from phases import PHASES
 from supervisor.directus.fast_path import keep_record
 from supervisor.errors import BUG, SupervisorError
 from supervisor.lifecycle import Lifecycle
+from supervisor.lineage.guard import ReleaseGuard
 from supervisor.logs import events
 from supervisor.logs.setup import get_log, redactor
 from supervisor.phase import Boot, Outcome, Phase, Settled
@@ -89,14 +90,25 @@ async def _run_all(
     settled: dict[str, PhaseReport] | None = None
     for phase in phases:
         if phase.locked and settled is None:
-            settled = await _look_at_all(to_lock, boot, lifecycle)
+            boot.release = await ReleaseGuard.look(boot.connection, boot.configuration, boot.sql)
+            settled = {} if boot.release.has_to_write else await _look_at_all(to_lock, boot, lifecycle)
             if not settled:
                 lifecycle.phase, lifecycle.reason = "migration_lock", "waiting for the migration lock"
                 boot.lock = await stack.enter_async_context(
                     migration_lock(boot.connection, settings.lock_timeout_s, boot.configuration.target)
                 )
+                # Another replica may have brought the database on meanwhile.
+                await boot.release.claim(boot.connection)
+            boot.release.tell()
         report = settled.get(phase.name) if settled else None
-        reports.append(report or await _run_phase(phase, boot, lifecycle))
+        try:
+            reports.append(report or await _run_phase(phase, boot, lifecycle))
+        except SupervisorError as error:
+            if boot.release is not None and all(each.outcome.result != "changed" for each in reports):
+                await boot.release.withdraw(boot.connection, error.failure)
+            raise
+    if boot.release is not None and settled == {}:
+        await boot.release.finish(boot.connection)
     if boot.seal is not None:
         await keep_record(boot.connection, boot.configuration, boot.sql, boot.seal)
     return settled == {}
@@ -157,6 +169,9 @@ async def _look_at_all(phases: Sequence[Phase], boot: Boot, lifecycle: Lifecycle
     """The reports of the phases when none of them has anything to do; none when one has."""
     found: list[tuple[PhaseReport, Settled]] = []
     for phase in phases:
+        if (left_out := _left_out(phase, boot)) is not None:
+            found.append((PhaseReport(phase.name, left_out, 0.0), Settled(left_out)))
+            continue
         if phase.look is None:
             return {}
         lifecycle.phase, lifecycle.reason = phase.name, "looking whether anything is to be done"
@@ -179,10 +194,17 @@ async def _run_phase(phase: Phase, boot: Boot, lifecycle: Lifecycle) -> PhaseRep
     with structlog.contextvars.bound_contextvars(phase=phase.name):
         _log.emit(events.PHASE_STARTED)
         with _told_when_failed(phase.name, started):
-            outcome = await phase.run(boot)
+            outcome = _left_out(phase, boot) or await phase.run(boot)
         report = PhaseReport(phase.name, outcome, _since(started))
         _tell_finished(report)
     return report
+
+
+def _left_out(phase: Phase, boot: Boot) -> Outcome | None:
+    """The outcome of a phase that leaves alone what a newer release has brought on; None for all others."""
+    if not phase.yields or boot.release is None or not boot.release.held:
+        return None
+    return Outcome("skipped", boot.release.account)
 
 
 @contextmanager

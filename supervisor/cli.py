@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from supervisor import __version__
+from supervisor.check.arguments import add_check
 from supervisor.commands.grammar import RECORD_COMMANDS, add_record_commands
 from supervisor.console.arguments import add_commands
+from supervisor.dry_run.arguments import add_dry_run, dry_run
 from supervisor.errors import ExitCode, as_failure
+from supervisor.explain.arguments import add_explain, explain
 
 if TYPE_CHECKING:
     from supervisor.incidents.reporter import Reporter
@@ -33,6 +36,7 @@ examples:
   directus-supervisor run                 boot, then supervise Directus (the container's command)
   directus-supervisor migrate             bring the database up to date and exit (CI gate, init container)
   directus-supervisor dev                 the same on a bare machine: embedded PostgreSQL, Directus from npm
+  directus-supervisor dry-run             try all of it on a throwaway database, twice
   directus-supervisor check               find mistakes in the SQL files without a database (CI, pre-commit)
   directus-supervisor plan                show what a boot would do with the SQL files; --check for CI
   directus-supervisor history             show the past boots
@@ -40,6 +44,7 @@ examples:
   directus-supervisor config              show the effective settings and where each comes from
   directus-supervisor health --ready      ask the health port; exit 0 or 1 (HEALTHCHECK)
   directus-supervisor status              what the running supervisor does; also: top, logs --follow, reload
+  directus-supervisor explain FILE        tell from a log what happened, why, and what to do
   directus-supervisor exec -- CMD ARG …   run any other command with an init: signals, orphans, exit status
 
 Settings are environment variables (SUPERVISOR_*, and Directus' own DB_*) or keys of supervisor.yaml.
@@ -105,31 +110,9 @@ def make_parser() -> argparse.ArgumentParser:
     dev.add_argument("--once", action="store_true", help="boot, wait until ready, print the phases, and exit")
     dev.add_argument("--fresh", action="store_true", help="start over with an empty database")
 
-    check = command(
-        "check",
-        "Find mistakes in the SQL files and the snapshot without a database; exit 0 or 1.",
-        "directus-supervisor check --strict --format github",
-    )
-    check.add_argument(
-        "directory",
-        nargs="?",
-        type=Path,
-        metavar="DIR",
-        help="the deployment, or its SQL folder (default: this folder)",
-    )
-    check.add_argument(
-        "--format", dest="output", choices=("text", "json", "github"), default="text", help="of the findings"
-    )
-    check.add_argument("--strict", action="store_true", help="let warnings count: exit 1 for them, too")
-    check.add_argument("--lint", action="store_true", help="add what squawk finds (locks, rewrites, breaking changes)")
-    check.add_argument(
-        "--assume",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a relation that something else creates; repeatable",
-    )
+    add_dry_run(command)
 
+    add_check(command)
     add_record_commands(command)
 
     restore = command(
@@ -171,6 +154,7 @@ def make_parser() -> argparse.ArgumentParser:
     health.add_argument("--timeout", type=_seconds, default=5.0, metavar="S", help="seconds to wait (default 5)")
 
     add_commands(command)
+    add_explain(command)
 
     execute = command(
         "exec",
@@ -241,31 +225,33 @@ def _engine(inbox: SignalInbox, *, command: str, launch: bool, once: bool, uncha
         run=command,
     )
     from supervisor.incidents.reporter import Reporter  # noqa: PLC0415 - after the first log line
+    from supervisor.tracing.session import traced  # noqa: PLC0415 - after the first log line
 
     reporter = Reporter(early, started)
     exit_code = 0
-    try:
-        report = _run_engine(inbox, reporter, launch=launch, once=once)
-        # A stop is what `run` is for; a migration that was stopped is not done.
-        if report.stopped_by is not None and not launch:
-            exit_code = _BY_SIGNAL + report.stopped_by
-        elif report.ended_with is not None:
-            exit_code = report.ended_with.shell_code
-        elif unchanged:
-            _expect_unchanged(report)
-        log.emit(events.SUPERVISOR_STOPPED, exit_code=exit_code, uptime_s=round(time.monotonic() - started, 3))
-        if once:
-            _print_summary(report)
-    except Exception as error:  # noqa: BLE001 - PID 1 must explain even what it does not understand
-        failure = as_failure(reporter.ended_by(error))
-        exit_code = failure.exit_code
-        log.emit(
-            events.SUPERVISOR_FAILED,
-            code=failure.failure.code,
-            message=failure.message,
-            remedy=failure.remedy,
-            exit_code=int(exit_code),
-        )
+    with traced(os.environ, version=__version__, command=command):
+        try:
+            report = _run_engine(inbox, reporter, launch=launch, once=once)
+            # A stop is what `run` is for; a migration that was stopped is not done.
+            if report.stopped_by is not None and not launch:
+                exit_code = _BY_SIGNAL + report.stopped_by
+            elif report.ended_with is not None:
+                exit_code = report.ended_with.shell_code
+            elif unchanged:
+                _expect_unchanged(report)
+            log.emit(events.SUPERVISOR_STOPPED, exit_code=exit_code, uptime_s=round(time.monotonic() - started, 3))
+            if once:
+                _print_summary(report)
+        except Exception as error:  # noqa: BLE001 - PID 1 must explain even what it does not understand
+            failure = as_failure(reporter.ended_by(error))
+            exit_code = failure.exit_code
+            log.emit(
+                events.SUPERVISOR_FAILED,
+                code=failure.failure.code,
+                message=failure.message,
+                remedy=failure.remedy,
+                exit_code=int(exit_code),
+            )
     reporter.close()
     close()
     return int(exit_code)
@@ -377,6 +363,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, SignalInbox], int]]] = 
     "run": _run,
     "migrate": _migrate,
     "dev": _dev,
+    "dry-run": lambda options, _inbox: dry_run(options),
     "check": _check,
     **dict.fromkeys(RECORD_COMMANDS, _on_records),
     "restore": _restore,
@@ -389,6 +376,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, SignalInbox], int]]] = 
     "logs": _console,
     "log-level": _console,
     "reload": _console,
+    "explain": lambda options, _inbox: explain(options),
     "exec": _exec,
     "version": _version,
 }

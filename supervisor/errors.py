@@ -1,8 +1,8 @@
 """The catalogue of failures: a stable code, an exit status and a remedy for each.
 
 Every way in which this program ends other than "stopped as asked" is one entry here and one section of
-``docs/runbook.md``. The statuses 2, 3 and 4 are those of the bash flow that this program replaces; 64, 70, 71 and
-78 are the BSD ``sysexits(3)``; 126, 127 and 128+n are the shell's.
+``docs/runbook.md``. 1 is what a check ends with that found something; 2, 3 and 4 are those of the bash flow that this
+program replaces; 64 to 66, 70, 71 and 78 are the BSD ``sysexits(3)``; 126, 127 and 128+n are the shell's.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class ExitCode(IntEnum):
     POSTGRES_UNREACHABLE = 8
     LOCK_TIMEOUT = 9
     USAGE = 64
+    UNUSABLE_INPUT = 65
+    NO_INPUT = 66
     BUG = 70
     SYSTEM = 71
     CONFIG = 78
@@ -338,6 +340,36 @@ USAGE = _failure(
     ExitCode.USAGE,
     "The command line is wrong.",
     "See `directus-supervisor --help`.",
+)
+DRY_RUN_DATABASE = _failure(
+    "dry_run.database",
+    ExitCode.CONFIG,
+    "The database of a dry run could not be made.",
+    "Name a server on which the user may make databases, or leave --against out.",
+)
+DRY_RUN_NOT_ISOLATED = _failure(
+    "dry_run.not_isolated",
+    ExitCode.CONFIG,
+    "The configuration leads a dry run elsewhere than to the database that it made; nothing was run.",
+    "Take what leads there out of the file that is named, or point CONFIG_PATH to a copy without it.",
+)
+DRY_RUN_NOT_SETTLED = _failure(
+    "dry_run.not_settled",
+    ExitCode.UNEXPECTED_CHANGE,
+    "The phases changed something in their second run, on a database that the first one had brought up to date.",
+    "Make what is named come to rest: each further boot would do it again, in every replica.",
+)
+LOG_UNREADABLE = _failure(
+    "explain.unreadable",
+    ExitCode.NO_INPUT,
+    "A log that `explain` was given cannot be read, or only in part.",
+    "Check the path, its permissions, and for a compressed file that it is whole: `gzip -t FILE`.",
+)
+LOG_WITHOUT_EVENTS = _failure(
+    "explain.nothing_found",
+    ExitCode.UNUSABLE_INPUT,
+    "In what `explain` was given there is no boot of a supervisor, or not the one that was asked for.",
+    "Give it the log of the container: `docker logs CONTAINER 2>&1 | directus-supervisor explain`.",
 )
 DEV_SETUP_FAILED = _failure(
     "dev.setup_failed",

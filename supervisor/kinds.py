@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-LOG_FORMATS: Final = ("auto", "json", "console")
+LOG_FORMATS: Final = ("auto", "json", "console", "logfmt")
 SCHEMA_MODES: Final = ("safe", "additive", "plan", "skip", "force")
-LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 _LONGEST_SHOWN: Final = 200
 
 
@@ -153,6 +152,14 @@ def _status(text: str) -> int:
         raise ValueError("exit statuses from 0 to 255, or names of signals such as SIGSEGV") from None
 
 
+def _log_level(raw: object) -> str:
+    from supervisor.logs.levels import parse  # noqa: PLC0415 - its catalogue of events is not for every command
+
+    if not isinstance(raw, str):
+        raise ValueError("a level, such as info or info,postgres=debug,directus=warning")
+    return str(parse(raw))
+
+
 def _one_of(choices: tuple[str, ...]) -> Callable[[object], str]:
     def read(value: object) -> str:
         text = str(value).strip().lower()
@@ -178,4 +185,4 @@ MEGABYTES = Kind("megabytes", _at_least(0, "megabytes"))
 COMMAND = Kind("command line", _command)
 LOG_FORMAT = Kind("one of " + ", ".join(LOG_FORMATS), _one_of(LOG_FORMATS))
 SCHEMA_MODE = Kind("one of " + ", ".join(SCHEMA_MODES), _one_of(SCHEMA_MODES))
-LOG_LEVEL = Kind("one of " + ", ".join(LOG_LEVELS), _one_of(LOG_LEVELS))
+LOG_LEVEL = Kind("one of debug, info, warning, error; then component=level, each after a comma", _log_level)

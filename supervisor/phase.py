@@ -11,6 +11,7 @@ from supervisor.errors import BUG, SupervisorError
 if TYPE_CHECKING:
     from supervisor.configuration import Configuration
     from supervisor.directus.fast_path import Seal
+    from supervisor.lineage.guard import ReleaseGuard
     from supervisor.postgres.connect import Connection
     from supervisor.postgres.lock import Lock
     from supervisor.postgres.sqlfile import SqlTree
@@ -41,12 +42,14 @@ class Boot:
         sql: the SQL files, read and checked before anything ran.
         init: starts and reaps processes.
         seal: left by a schema apply after which nothing was left to do; None when none has run.
+        release: what is known of the release that boots; None until the database was asked.
     """
 
     configuration: Configuration
     sql: SqlTree
     init: Init
     seal: Seal | None = field(default=None, init=False)
+    release: ReleaseGuard | None = field(default=None, init=False)
     _connection: Connection | None = field(default=None, init=False)
     _lock: Lock | None = field(default=None, init=False)
 
@@ -105,9 +108,11 @@ class Phase:
         locked: whether it runs under the migration lock.
         look: looks, without the lock and changing nothing, whether the step has anything to do; None when it always
             has. When no locked phase has, the lock is not taken; else all of them run under it, and look again.
+        yields: whether it is left out when a newer release has brought the database on.
     """
 
     name: str
     run: Run
     locked: bool = True
     look: Look | None = None
+    yields: bool = False

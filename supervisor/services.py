@@ -108,7 +108,7 @@ class SideObserver:
 def directus_service(configuration: Configuration, init: Init, observer: DirectusObserver) -> Service:
     """Directus, or the command in its place."""
     settings = configuration.settings
-    output = OutputLog(DIRECTUS, get_log(DIRECTUS))
+    output = OutputLog(DIRECTUS, DIRECTUS)
 
     async def is_ready() -> bool:
         return await ping(configuration.address, _PROBE_S) == _HTTP_OK
@@ -159,7 +159,7 @@ def side_service(
         stop_limit_s: what the stop has left of its time once it is this one's turn.
     """
     settings = dataclasses.replace(configuration.settings, **process.overrides)  # type: ignore[arg-type]
-    output = OutputLog(process.name, get_log("side"))
+    output = OutputLog(process.name, "side")
     directory = configuration.installation.directory
     spec = ServiceSpec(
         child=ChildSpec(

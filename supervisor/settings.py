@@ -62,6 +62,12 @@ class Settings:
     approve_plan: str = _setting(
         kinds.TEXT, "", "The digest of the one plan that may lose data, as the refusal shows it; it works once."
     )
+    allow_downgrade: str = _setting(
+        kinds.TEXT,
+        "",
+        "The approval of going back to an older release, as `release.superseded` shows it; it works once. `always`: "
+        "only where two releases never run at once.",
+    )
     backup_dir: Path | None = _setting(
         kinds.PATH, None, "Folder where tables and columns are copied out before the schema apply drops them."
     )
@@ -187,7 +193,11 @@ class Settings:
         "has put it.",
     )
     log_format: str = _setting(kinds.LOG_FORMAT, "auto", "`auto` is `console` on a terminal and `json` elsewhere.")
-    log_level: str = _setting(kinds.LOG_LEVEL, "info", "Lines below this level are left out.")
+    log_level: str = _setting(
+        kinds.LOG_LEVEL,
+        "info",
+        "Lines below this level are left out; components may have one of their own: `info,postgres=debug`.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

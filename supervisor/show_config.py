@@ -16,7 +16,8 @@ from supervisor.configuration import configure, directus_environment
 from supervisor.directus.install import find_installation
 from supervisor.directus.variables import secrets_in
 from supervisor.errors import ExitCode, SupervisorError
-from supervisor.logs.redact import MASK, Redactor
+from supervisor.logs.credentials import MASK
+from supervisor.logs.redact import Redactor
 from supervisor.programs import SideProcess, Step, read_programs
 from supervisor.settings import SPECS, load_settings
 

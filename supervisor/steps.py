@@ -54,7 +54,7 @@ def _as_phase(step: Step, phase: Phase) -> Phase:
 
 async def _run(step: Step, boot: Boot) -> Outcome:
     configuration: Configuration = boot.configuration
-    output = OutputLog(step.name, _log)
+    output = OutputLog(step.name, "step")
     directory = configuration.installation.directory
     spec = ChildSpec(
         name=step.name,

@@ -12,7 +12,7 @@ _LEVELS: Final = {"debug": "soft", "warning": "warn", "error": "bad", "critical"
 # What a terminal would take for a command.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MEGABYTE: Final = 1024 * 1024
-_HIDDEN: Final = frozenset({"timestamp", "level", "event", "component", "boot_id", "message", "process"})
+_HIDDEN: Final = frozenset({"timestamp", "level", "event", "component", "boot_id", "seq", "pid", "message", "process"})
 
 
 def status_text(picture: Mapping[str, Any], *, color: bool) -> str:

@@ -148,6 +148,8 @@ def _describe(inputs: _Inputs, directus_dir: Path, cluster: PostgresCluster | No
         "sql_dir": str(inputs.project / "sql"),
         "snapshot": str(inputs.project / "snapshots" / "schema.yaml"),
         "optional_extensions": "timescaledb",
+        # One at a time on this machine: who changes the branch wants its schema.
+        "allow_downgrade": "always",
         "health_host": _HOST,
         "health_port": str(health_port),
     }

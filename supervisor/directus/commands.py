@@ -11,14 +11,15 @@ from typing import Any, Final
 import anyio
 
 from supervisor.configuration import Configuration
-from supervisor.directus.pino import parse_line
+from supervisor.directus.pino import parse_lines
 from supervisor.directus.strays import STEP_APPLICATION_NAME
 from supervisor.logs import events
-from supervisor.logs.setup import Log, get_log
+from supervisor.logs.lines import OutputLines
+from supervisor.logs.setup import get_log
 from supervisor.process.child import Child, ChildSpec, ExitStatus, Stream, running
 from supervisor.process.init import Init
 from supervisor.process.last_words import last_words
-from supervisor.process.output import Line
+from supervisor.process.output import Batch
 
 # An error of Node.js with its stack and properties takes thirty lines and more.
 KEPT_LINES: Final = 60
@@ -30,32 +31,27 @@ class OutputLog:
 
     Args:
         process: what the log calls the process.
-        log: where the lines go.
+        component: whose lines they are in the log.
 
     Attributes:
         last_lines: the end of all that it wrote.
         last_errors: the same without what it called less than an error itself; a line without a level may be one.
     """
 
-    def __init__(self, process: str, log: Log) -> None:
-        self._process = process
-        self._log = log
+    def __init__(self, process: str, component: str) -> None:
+        self._lines = OutputLines(component, process)
         self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
         self.last_errors: deque[str] = deque(maxlen=KEPT_LINES)
 
-    def consume(self, stream: Stream, line: Line) -> None:
-        """Take one line."""
-        entry = parse_line(line.data, plain_level="info" if stream == "stdout" else "error", partial=line.partial)
-        if entry.message:
-            self.last_lines.append(entry.message)
-            if entry.level == "error" or not entry.structured:
-                self.last_errors.append(entry.message)
-        fields: dict[str, object] = {"process": self._process, "stream": stream, "message": entry.message}
-        if entry.data:
-            fields["data"] = entry.data
-        if line.partial:
-            fields["partial"] = True
-        self._log.emit(events.PROCESS_OUTPUT, level=entry.level, **fields)
+    def consume(self, stream: Stream, pid: int, batch: Batch) -> None:
+        """Take lines, in the order in which they were written."""
+        plain_level = "info" if stream == "stdout" else "error"
+        entries = parse_lines(batch.lines, plain_level=plain_level, partial=batch.partial)
+        self.last_lines.extend([entry.message for entry in entries if entry.message])
+        self.last_errors.extend(
+            [entry.message for entry in entries if (entry.level == "error" or not entry.structured) and entry.message]
+        )
+        self._lines.write(stream, pid, entries, partial=batch.partial)
 
     def forget(self) -> None:
         """Let go of the lines kept so far."""
@@ -113,7 +109,7 @@ async def run_step(
         SupervisorError: when the program cannot be started.
     """
     log = get_log("directus")
-    output = OutputLog(step, log)
+    output = OutputLog(step, "directus")
     children: list[Child] = []
 
     def deliver(message: object) -> None:

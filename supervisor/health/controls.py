@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final
 from urllib.parse import parse_qs
 
 from supervisor.health.http import Request, Response, as_json
 from supervisor.logs import events, setup
+from supervisor.logs.levels import SETTABLE
 from supervisor.logs.setup import get_log
 
-_LEVELS: Final = ("debug", "info", "warning", "error")
 _log = get_log("health")
 
 
@@ -33,14 +32,21 @@ class Controls:
         return as_json({"ok": True, "message": "Directus is restarted in good order."}, HTTPStatus.ACCEPTED)
 
     def set_log_level(self, request: Request) -> Response:
-        """Write lines from the level in the form field ``level`` on, until the end of this run."""
-        level = form_field(request, "level")
-        if level not in _LEVELS:
-            message = f"The level is one of {', '.join(_LEVELS)}."
+        """Write lines from the level in the form field ``level`` on, until the end of this run.
+
+        The field ``component`` may name whose lines; without it all are meant, whatever level each had.
+        """
+        level, component = form_field(request, "level"), form_field(request, "component")
+        if level not in SETTABLE:
+            message = f"The level is one of {', '.join(SETTABLE)}."
             return as_json({"ok": False, "message": message}, HTTPStatus.BAD_REQUEST)
-        setup.set_level(level)
-        _tell(f"log level {level}", request)
-        return as_json({"ok": True, "message": f"Lines from level {level} on are written."})
+        try:
+            setup.set_level(level, component or None)
+        except ValueError as error:
+            return as_json({"ok": False, "message": f"{str(error).capitalize()}."}, HTTPStatus.BAD_REQUEST)
+        of = f" of {component}" if component else ""
+        _tell(f"log level{of} {level}", request)
+        return as_json({"ok": True, "message": f"Lines{of} from level {level} on are written."})
 
 
 def form_field(request: Request, name: str) -> str:

@@ -50,10 +50,9 @@ async def answering(
     probes = Probes(lifecycle, settings, time.monotonic)
     observatory = Observatory(recorder, configuration.installation.version, ready=lambda: probes.ready)
     app = App(lifecycle, probes, observatory, Controls(reload), Access(configuration.status_token))
-    setup.be_heard_by(recorder)
     notifier.follow(lifecycle)
     try:
-        with one_error():
+        with setup.heard_by(recorder), one_error():
             async with AsyncExitStack() as stack:
                 listener = stack.enter_context(bind(settings.health_host, settings.health_port))
                 local = stack.enter_context(control_socket(settings.socket, os.environ))
@@ -76,7 +75,6 @@ async def answering(
                         lifecycle.advance(State.FAILED, "a failure ended the run")
                     raise
     finally:
-        setup.be_heard_by(None)
         notifier.close()
 
 

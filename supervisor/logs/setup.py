@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
+import threading
+import time
 import uuid
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol, cast
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+import orjson
 
-from supervisor.logs.events import LEVELS, LIBRARY_LINE, PROCESS_OUTPUT, Event
+from supervisor.logs.events import LEVELS, LIBRARY_LINE, LINES_DROPPED, PROCESS_OUTPUT, Event
+from supervisor.logs.lean import structlog
+from supervisor.logs.levels import Levels, parse
 from supervisor.logs.redact import Redactor
+from supervisor.logs.render import Renderer, console_renderer, to_json, to_logfmt
 from supervisor.logs.sink import LineSink
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, WrappedLogger
 
 _STALLED_S: Final = 1.0
 _LONGEST_FLUSH_S: Final = 5.0
 # Words of our own; masking them for a password that is the same word would tell the password.
-_OWN: Final = frozenset({"timestamp", "level", "event", "component", "boot_id", "process", "stream", "phase"})
+_OWN: Final = frozenset(
+    {"timestamp", "level", "event", "component", "boot_id", "seq", "pid", "process", "stream", "phase"}
+)
 
 
 class Log(structlog.BoundLoggerBase):
@@ -35,15 +46,37 @@ class Log(structlog.BoundLoggerBase):
             level: replaces the entry's level, for lines whose level somebody else decided.
             fields: what this occurrence adds.
         """
+        if strict and (unknown := event.undeclared(name for name in fields if name != "exc_info")):
+            raise TypeError(f"{event.name} has no field {', '.join(unknown)} in the catalogue")
         severity = level or event.level
-        if _witness is not None and event is not PROCESS_OUTPUT:
-            _witness.happened(event.name, {**structlog.contextvars.get_contextvars(), **fields})
-        if LEVELS[severity] >= _threshold:
-            self._proxy_to_logger(severity, event.name, **fields)
+        for witness in _witnesses:
+            witness.happened(event.name, {**structlog.contextvars.get_contextvars(), **fields})
+        if LEVELS[severity] >= _levels.threshold(self._context["component"]):
+            with _lock:
+                self._proxy_to_logger(severity, event.name, **fields)
 
     def bind(self, **fields: object) -> Log:
         """A logger that adds `fields` to every line."""
         return super().bind(**fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Lines that went to the log together.
+
+    Attributes:
+        process: that they are of; empty where it is none.
+        stream: of the process, when they are its own words; None for events of ours.
+        levels: of each line.
+        texts: each line as JSON, secrets masked.
+        size_bytes: of all of them as they were written.
+    """
+
+    process: str
+    stream: str | None
+    levels: Sequence[str]
+    texts: Sequence[bytes]
+    size_bytes: int
 
 
 class Witness(Protocol):
@@ -52,73 +85,144 @@ class Witness(Protocol):
     def happened(self, event: str, fields: Mapping[str, Any]) -> None:
         """An event, whether its level lets it into the log or not; of the lines of processes see `written`."""
 
-    def written(self, record: Mapping[str, Any], size_bytes: int, text: str) -> None:
-        """A line that goes to the log: its fields, its length as written, and itself as JSON with secrets masked."""
-
-
-class _SinkLogger:
-    """What structlog hands the rendered line to."""
-
-    def __init__(self, sink: LineSink) -> None:
-        self._sink = sink
-
-    def msg(self, line: str) -> None:
-        self._sink.write(line.encode("utf-8", "backslashreplace") + b"\n")
-
-    debug = info = warning = error = critical = msg
+    def written(self, lines: Written) -> None:
+        """Lines that go to the log."""
 
 
 boot_id: Final = uuid.uuid4().hex[:12]
 redactor: Final = Redactor()
 sink: Final = LineSink(1)
-_threshold = LEVELS["info"]
-_witness: Witness | None = None
+# Tests turn it on: a field that the catalogue does not know is an error then, and never in production.
+strict = False
+# Numbers and order of the lines are one thing, also when a thread of a library has something to say.
+_lock: Final = threading.RLock()
+_seq = 0
+_told_dropped = 0
+# The latest second, spelled out: that costs more than all the rest of a timestamp.
+_second = (0, "")
+_levels = Levels()
+_witnesses: tuple[Witness, ...] = ()
+# None for JSON, which costs nothing more than what the witnesses get.
+_render_text: Renderer | None = None
 
 
 def set_up(log_format: str, log_level: str) -> None:
-    """Make every logger write in `log_format` ("auto", "json" or "console") from `log_level` on."""
-    global _threshold  # noqa: PLW0603 - read on every line, a module global is the cheapest place
-    _threshold = LEVELS[log_level]
-    console = log_format == "console" or (log_format == "auto" and _is_terminal())
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            _stamp,
-            structlog.processors.format_exc_info,
-            _Render(_console_renderer() if console else _render_json),
-        ],
-        wrapper_class=Log,
-        logger_factory=lambda *_: _SinkLogger(sink),
-        cache_logger_on_first_use=False,
-    )
+    """Make every logger write.
+
+    Args:
+        log_format: "json", "console", "logfmt", or "auto": console on a terminal and JSON elsewhere.
+        log_level: as :func:`supervisor.logs.levels.parse` reads it.
+    """
+    global _levels, _render_text  # noqa: PLW0603 - read on every line, a module global is the cheapest place
+    _levels = parse(log_level)
+    is_terminal = _is_terminal()
+    if log_format == "console" or (log_format == "auto" and is_terminal):
+        _render_text = console_renderer(is_terminal=is_terminal)
+    else:
+        _render_text = to_logfmt if log_format == "logfmt" else None
     _adopt_standard_logging()
 
 
 def level() -> str:
-    """The level from which on lines are written."""
-    return next(name for name, number in LEVELS.items() if number == _threshold)
+    """The level from which on lines are written, but for the components that have one of their own."""
+    return _levels.general
 
 
-def set_level(name: str) -> None:
-    """Write lines from this level on."""
-    global _threshold  # noqa: PLW0603 - as in `set_up`
-    _threshold = LEVELS[name]
+def levels() -> dict[str, str]:
+    """The level of each component that has one of its own."""
+    return dict(_levels.of)
 
 
-def be_heard_by(witness: Witness | None) -> None:
-    """Tell one witness of everything that is logged from now on; None ends that."""
-    global _witness  # noqa: PLW0603 - as in `set_up`
-    _witness = witness
+def threshold(component: str) -> int:
+    """The number in `LEVELS` from which on lines of a component are written."""
+    return _levels.threshold(component)
+
+
+def set_level(name: str, component: str | None = None) -> None:
+    """Write lines from this level on: those of one component, or all of them, whatever level each had.
+
+    Raises:
+        ValueError: there is no such level or component.
+    """
+    _levels.put(name, component)
+
+
+@contextmanager
+def heard_by(witness: Witness) -> Iterator[None]:
+    """Tell a witness of everything that is logged for the duration of the context; there may be several."""
+    global _witnesses  # noqa: PLW0603 - as in `set_up`
+    _witnesses = (*_witnesses, witness)
+    try:
+        yield
+    finally:
+        _witnesses = tuple(one for one in _witnesses if one is not witness)
 
 
 def get_log(component: str) -> Log:
     """The logger of one component."""
-    return cast("Log", structlog.get_logger(component=component))
+    return Log(_Writer(), _PROCESSORS, {"component": component})
+
+
+def write_lines(
+    component: str, pid: int, context: Mapping[str, object], levels: Sequence[str], bodies: Sequence[bytes]
+) -> None:
+    """Write lines of a process, which `supervisor.logs.lines` has made ready.
+
+    Args:
+        component: whose they are.
+        pid: of the process.
+        context: the fields that are the same for all; ``process`` and ``stream`` are among them.
+        levels: of each line.
+        bodies: the rest of each line's record as JSON, from the first name of a field on, secrets masked.
+    """
+    global _seq  # noqa: PLW0603 - as in `set_up`
+    stamp = _now()
+    heads = {
+        level: orjson.dumps(_head(stamp, level, PROCESS_OUTPUT.name, component))[:-1] + b',"seq":'
+        for level in set(levels)
+    }
+    middle = b',"pid":%d,%b,' % (pid, to_json(context)[1:-1])
+    with _lock:
+        texts = [
+            b"%b%d%b%b" % (heads[level], seq, middle, body) for seq, level, body in zip(count(_seq + 1), levels, bodies)
+        ]
+        _seq += len(texts)
+        _write(str(context["process"]), str(context["stream"]), levels, texts)
+
+
+def _write(process: str, stream: str | None, levels: Sequence[str], texts: Sequence[bytes]) -> None:
+    """Hand rendered lines to the stream and to who hears them; the lock is held."""
+    global _seq  # noqa: PLW0603 - as in `set_up`
+    shown = texts if _render_text is None else [_render_text(json.loads(text)) for text in texts]
+    data = b"\n".join(shown) + b"\n"
+    if not sink.write(data, len(texts)) and not sink.closed:
+        # What is written has no gaps; of what was not, `log.lines_dropped` tells.
+        _seq -= len(texts)
+    if _witnesses:
+        written = Written(process, stream, levels, texts, len(data))
+        for witness in _witnesses:
+            witness.written(written)
 
 
 def close() -> None:
     """Write what is still queued; gives up on a stalled stream after a second, on a slow one after five."""
-    sink.flush(_STALLED_S, _LONGEST_FLUSH_S)
+    if sink.flush(_STALLED_S, _LONGEST_FLUSH_S) and _tell_dropped():
+        sink.flush(_STALLED_S)
+
+
+def _tell_dropped() -> bool:
+    """Say how many lines were not taken, if there are any of which that was not said."""
+    global _told_dropped  # noqa: PLW0603 - as in `set_up`
+    with _lock:
+        lines = sink.dropped_lines - _told_dropped
+        if lines <= 0 or sink.closed:
+            return False
+        _told_dropped += lines
+        get_log("supervisor").emit(LINES_DROPPED, lines=lines)
+    return True
+
+
+sink.on_room = _tell_dropped
 
 
 def _is_terminal() -> bool:
@@ -128,71 +232,48 @@ def _is_terminal() -> bool:
         return False
 
 
+def _now() -> str:
+    global _second  # noqa: PLW0603 - as in `set_up`
+    seconds, rest = divmod(time.time_ns(), 1_000_000_000)
+    known, text = _second
+    if known != seconds:
+        text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        _second = (seconds, text)
+    return f"{text}.{rest // 1_000_000:03}Z"
+
+
+def _head(stamp: str, level: str, event: str, component: str) -> dict[str, Any]:
+    return {"timestamp": stamp, "level": level, "event": event, "component": component, "boot_id": boot_id}
+
+
 def _stamp(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    stamped: EventDict = {
-        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "level": method,
-        "event": event.pop("event"),
-        "component": event.pop("component", "supervisor"),
-        "boot_id": boot_id,
-    }
-    stamped.update(event)
-    return stamped
+    global _seq  # noqa: PLW0603 - as in `set_up`
+    _seq += 1
+    record = _head(_now(), method, event.pop("event"), event.pop("component", "supervisor"))
+    record["seq"] = _seq
+    record["pid"] = os.getpid()
+    record.update(event)
+    return record
 
 
-class _Render:
-    """The last processor: renders, and masks secrets where the rendered line shows that there are any."""
-
-    def __init__(self, render: Processor) -> None:
-        self._render = render
-
-    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> str:
-        plain = dict(event)
-        line = str(self._render(logger, method, event))
-        shown = plain
-        if redactor.concerns(line):
-            shown = {name: value if name in _OWN else redactor.value(value) for name, value in plain.items()}
-            line = str(self._render(logger, method, dict(shown)))
-        if _witness is not None:
-            size_bytes = len(line if line.isascii() else line.encode("utf-8", "backslashreplace")) + 1
-            text = line if self._render is _render_json else _render_json(logger, method, shown)
-            _witness.written(plain, size_bytes, text)
-        return line
+def _render(_logger: WrappedLogger, method: str, record: EventDict) -> tuple[tuple[str, str, bytes], dict[str, Any]]:
+    """The last processor: renders, and masks secrets where the rendered line shows that there may be any."""
+    text = to_json(record)
+    if redactor.may_concern(text):
+        text = to_json({name: value if name in _OWN else redactor.value(value) for name, value in record.items()})
+    return (method, str(record.get("process", "")), text), {}
 
 
-def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    try:
-        return _to_json(event)
-    except ValueError:
-        return _to_json(_finite(event))
+class _Writer:
+    """What structlog hands the rendered line to."""
+
+    def msg(self, level: str, process: str, text: bytes) -> None:
+        _write(process, None, (level,), (text,))
+
+    debug = info = warning = error = critical = msg
 
 
-def _to_json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False)
-
-
-def _finite(value: object) -> object:
-    """`value` with NaN and the infinities as text, since JSON has no numbers for them."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _console_renderer() -> Processor:
-    colors = _is_terminal() and not os.environ.get("NO_COLOR")
-    renderer = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=26, sort_keys=False)
-
-    def render(logger: WrappedLogger, method: str, event: MutableMapping[str, Any]) -> str:
-        event.pop("boot_id", None)
-        event["timestamp"] = str(event["timestamp"])[11:23]
-        message = event.pop("message", None)
-        if message is not None:
-            event["event"] = f"{event['event']:<26} {message}"
-        return str(renderer(logger, method, event))
-
-    return render
+_PROCESSORS: Final = (structlog.contextvars.merge_contextvars, _stamp, structlog.processors.format_exc_info, _render)
 
 
 class _ForwardToStructlog(logging.Handler):

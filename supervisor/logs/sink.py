@@ -15,6 +15,7 @@ import select
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -22,8 +23,9 @@ HIGH_WATER_BYTES: Final = 256 * 1024
 # Above what the two full pipes (64 KiB each) of a dead child become as lines, unless they hold nothing but newlines.
 HARD_LIMIT_BYTES: Final = 16 * 1024 * 1024
 _BATCH_BYTES: Final = 64 * 1024
-# Small enough that a slow reader is seen to take something.
-_WRITE_BYTES: Final = 16 * 1024
+_WRITE_BYTES: Final = 64 * 1024
+# While somebody waits for the end: small enough that a slow reader is seen to take something.
+_LAST_WRITE_BYTES: Final = 16 * 1024
 _RETRY_S: Final = 0.5
 
 
@@ -36,6 +38,11 @@ class LineSink:
         hard_limit_bytes: from this fill on, further lines (only the supervisor's own, and the last ones of dead
             children, can get that far) are counted in `dropped_lines` instead of kept, so that a stream stalled for
             hours cannot eat the memory.
+
+    Attributes:
+        closed: whether nobody reads any more.
+        dropped_lines: how many lines were not taken.
+        on_room: called, by the thread that writes, when there is room again after lines were not taken.
     """
 
     def __init__(
@@ -54,21 +61,34 @@ class LineSink:
         self._changed = threading.Condition()
         self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
         self._thread: threading.Thread | None = None
+        self._flushing = False
         self.closed = False
         self.dropped_lines = 0
+        self._missed = False
+        self.on_room: Callable[[], object] = lambda: None
 
-    def write(self, line: bytes) -> None:
-        """Queue one line, its newline included. Never blocks and never fails."""
+    def write(self, data: bytes, lines: int = 1) -> bool:
+        """Queue whole lines, their newlines included. Never blocks and never fails.
+
+        Args:
+            data: the lines; they are taken together or not at all.
+            lines: how many.
+
+        Returns:
+            Whether they were taken; else they are counted in `dropped_lines`.
+        """
         with self._changed:
-            if self.closed or self._buffered_bytes + len(line) > self._hard_limit_bytes:
-                self.dropped_lines += 1
-                return
-            self._lines.append(line)
-            self._buffered_bytes += len(line)
+            if self.closed or self._buffered_bytes + len(data) > self._hard_limit_bytes:
+                self.dropped_lines += lines
+                self._missed = True
+                return False
+            self._lines.append(data)
+            self._buffered_bytes += len(data)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
+        return True
 
     @property
     def full(self) -> bool:
@@ -95,6 +115,7 @@ class LineSink:
         began = moved = time.monotonic()
         longest_s = stalled_s if longest_s is None else longest_s
         with self._changed:
+            self._flushing = True
             written = self._written_bytes
             while self._buffered_bytes and not self.closed:
                 now = time.monotonic()
@@ -102,9 +123,10 @@ class LineSink:
                     written, moved = self._written_bytes, now
                 left_s = min(began + longest_s, moved + stalled_s) - now
                 if left_s <= 0:
-                    return False
+                    break
                 self._changed.wait(left_s)
-        return True
+            self._flushing = False
+            return not self._buffered_bytes or self.closed
 
     def _run(self) -> None:
         while True:
@@ -116,8 +138,13 @@ class LineSink:
             with self._changed:
                 self._buffered_bytes -= sum(map(len, batch))
                 self._changed.notify_all()
+                missed = self._missed and not self.full and not self.closed
+                if missed:
+                    self._missed = False
                 if not self.full:
                     self._wake_waiters()
+            if missed:
+                self.on_room()
 
     def _take_batch(self) -> list[bytes]:
         batch: list[bytes] = []
@@ -150,7 +177,7 @@ class LineSink:
 
     def _write_some(self, view: memoryview) -> int:
         try:
-            written = os.write(self._descriptor, view[:_WRITE_BYTES])
+            written = os.write(self._descriptor, view[: _LAST_WRITE_BYTES if self._flushing else _WRITE_BYTES])
         except BlockingIOError:
             waiting = select.poll()
             waiting.register(self._descriptor, select.POLLOUT)

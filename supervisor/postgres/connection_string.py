@@ -72,6 +72,19 @@ def with_address(text: str, host: str, port: int) -> str:
     return f"{start}{'&' if '?' in start else '?'}host={quote(host, safe='')}&port={port}{sharp}{fragment}"
 
 
+def with_database(text: str, name: str) -> str:
+    """The same connection to another database.
+
+    Raises:
+        ConnectionStringError: it is no URL.
+    """
+    match = _URL.fullmatch(re.sub(r"[\t\n\r]", "", text.strip(_STRIPPED_FROM_URL)))
+    if match is None:
+        raise ConnectionStringError(f"is not a URL of the form {EXPECTED_FORM}")
+    query = f"?{match['query']}" if match["query"] else ""
+    return f"{match['scheme']}://{match['authority'] or ''}/{quote(name, safe='')}{query}"
+
+
 def _split(text: str) -> tuple[str, str, str, str, str, str]:
     """Returns user, password, host, port, path and query, none of them decoded."""
     match = _URL.fullmatch(re.sub(r"[\t\n\r]", "", text.strip(_STRIPPED_FROM_URL)))

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -21,11 +22,11 @@ import anyio
 from supervisor import errors
 from supervisor.errors import SupervisorError
 from supervisor.logs import events
-from supervisor.logs.setup import get_log, sink
+from supervisor.logs.setup import get_log, redactor, sink
 from supervisor.process.execute import NOT_FOUND, explain
 from supervisor.process.init import Init, is_zombie
 from supervisor.process.ipc import NodeChannel
-from supervisor.process.output import Line, OutputReader
+from supervisor.process.output import Batch, OutputReader
 from supervisor.process.process_table import processes
 
 Stream = Literal["stdout", "stderr"]
@@ -87,7 +88,7 @@ class ChildSpec:
         cwd: its working directory.
         stop_timeout_s: seconds from SIGTERM to SIGKILL.
         stop_limit_s: what the whole stop has left of its time when this one is asked to stop.
-        consume: called with each line that it writes.
+        consume: called with the lines that it writes, its stream and its pid.
         on_message: called with each message on its Node channel; without it the child gets no channel.
         ends: whether it is a step that is to end by itself, with success.
     """
@@ -97,7 +98,7 @@ class ChildSpec:
     environment: Mapping[str, str]
     cwd: Path
     stop_timeout_s: float
-    consume: Callable[[Stream, Line], None]
+    consume: Callable[[Stream, int, Batch], None]
     on_message: Callable[[object], None] | None = None
     ends: bool = False
     stop_limit_s: Callable[[], float] = lambda: math.inf
@@ -150,8 +151,7 @@ class Child:
             self._copies.append(asyncio.ensure_future(channel.receive(spec.on_message)))
 
     def _copy(self, stream: Stream, descriptor: int) -> None:
-        consume = self._spec.consume
-        reader = OutputReader(descriptor, lambda line: consume(stream, line), sink, self._turn)
+        reader = OutputReader(descriptor, partial(self._spec.consume, stream, self.pid), sink, self._turn, redactor)
         self._copies.append(asyncio.ensure_future(reader.copy()))
 
     def send(self, message: object) -> None:

@@ -174,7 +174,9 @@ class Observatory:
                 model.MigrationView(file=_masked(file), applied_at=_stamp(at_s), duration_s=duration_s)
                 for file, at_s, duration_s in list(facts.applied)[-_SHOWN_MIGRATIONS:]
             ),
-            pending=tuple(model.PendingView(file=_masked(file), extension=ext) for file, ext in facts.pending.items()),
+            pending=tuple(
+                model.PendingView(file=_masked(file), extension=_masked(ext)) for file, ext in facts.pending.items()
+            ),
         )
 
     def _process(self, process: ProcessFacts, now: float) -> model.ProcessView:

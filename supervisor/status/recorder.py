@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from supervisor.logs.setup import Written
 from supervisor.status.facts import Facts
 from supervisor.status.ring import LineRing
 from supervisor.status.waiting import Changes
@@ -60,23 +61,15 @@ class Recorder:
         if changed:
             self.changes.tell()
 
-    def written(self, record: Mapping[str, Any], size_bytes: int, text: str) -> None:
-        """A line that goes to the log.
-
-        Args:
-            record: its fields.
-            size_bytes: its length as it is written.
-            text: itself as JSON, secrets masked.
-        """
-        stream = record.get("stream")
-        process = str(record["process"]) if stream is not None else OWN
-        key = (process, str(stream) if stream is not None else "log")
+    def written(self, lines: Written) -> None:
+        """Lines that go to the log."""
+        key = (OWN, "log") if lines.stream is None else (lines.process, lines.stream)
         count = self.streams.get(key)
         if count is None:
             if len(self.streams) >= _MOST_STREAMS:
                 key = (_OTHERS, key[1])
             count = self.streams.setdefault(key, StreamCount())
-        count.lines += 1
-        count.bytes += size_bytes
-        self.lines.append(record["level"], str(record.get("process", "")), text)
+        count.lines += len(lines.texts)
+        count.bytes += lines.size_bytes
+        self.lines.extend(lines.levels, lines.process, lines.texts)
         self.changes.tell()

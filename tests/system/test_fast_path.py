@@ -249,7 +249,7 @@ def test_tables_of_an_earlier_supervisor_are_brought_up_to_date_and_those_of_a_l
     prepared: Prepared, session: Session
 ) -> None:
     assert prepared.run(lambda connection: record_apply(connection, RECORD))
-    session.execute("DROP TABLE supervisor.boots; UPDATE supervisor.state_version SET version = 1")
+    session.execute("DROP TABLE supervisor.boots, supervisor.releases; UPDATE supervisor.state_version SET version = 1")
     assert prepared.run(lambda connection: record_apply(connection, RECORD))
     assert session.has("supervisor.boots")
     session.execute("UPDATE supervisor.state_version SET version = 99")

@@ -77,7 +77,7 @@ def test_an_applied_file_with_transaction_control_is_left_alone_and_refused_wher
     applied_by_bash(session, "006_begins.sql", text)
     path.write_text("CREATE TABLE six (id int);\n")
     assert moved.migrate(status=2).failure["code"] == "sql.checksum_mismatch"
-    # The way that docs/migrating-sql-from-bash.md names for such a file.
+    # The way that docs/migrating-from-entrypoint.md names for such a file.
     session.execute("UPDATE migrations_applied SET checksum = NULL WHERE filename = '006_begins.sql'")
     moved.migrate()
     assert not session.has("six")

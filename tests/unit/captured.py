@@ -17,9 +17,11 @@ class Captured(LineSink):
         super().__init__(-1)
         self.lines: list[str] = []
 
-    def write(self, line: bytes) -> None:
-        assert line.endswith(b"\n")
-        self.lines.append(line.decode("utf-8").rstrip("\n"))
+    def write(self, data: bytes, lines: int = 1) -> bool:
+        assert data.endswith(b"\n")
+        written = data.decode("utf-8").removesuffix("\n").split("\n")
+        self.lines += written if len(written) == lines else ["\n".join(written)]
+        return True
 
     @property
     def records(self) -> list[dict[str, Any]]:

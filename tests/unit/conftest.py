@@ -16,13 +16,19 @@ from tests.unit.captured import Captured
 def captured(monkeypatch: pytest.MonkeyPatch) -> Iterator[Captured]:
     """Every line that is logged, from level debug on, as JSON."""
     root = logging.getLogger()
-    handlers, level, threshold = list(root.handlers), root.level, setup._threshold
+    handlers, level = list(root.handlers), root.level
+    levels, render = setup._levels, setup._render_text
     sink = Captured()
     monkeypatch.setattr(setup, "sink", sink)
     setup.set_up("json", "debug")
     yield sink
-    structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
-    root.handlers, setup._threshold = handlers, threshold
+    root.handlers, setup._levels, setup._render_text = handlers, levels, render
     root.setLevel(level)
     setup.redactor.know([])
+
+
+@pytest.fixture(autouse=True)
+def _strict_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No event has a field that the catalogue does not know."""
+    monkeypatch.setattr(setup, "strict", True)

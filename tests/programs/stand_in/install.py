@@ -1,9 +1,8 @@
 """The least that counts as an installed Directus: the system tables that the supervisor looks at."""
 
 import asyncio
-import os
 
-import asyncpg
+from session import connect  # type: ignore[import-not-found]
 
 TABLES = """
     CREATE TABLE directus_collections (collection text PRIMARY KEY);
@@ -17,13 +16,7 @@ TABLES = """
 
 
 async def main() -> None:
-    connection = await asyncpg.connect(
-        host=os.environ["DB_HOST"],
-        port=int(os.environ["DB_PORT"]),
-        user=os.environ["DB_USER"],
-        password=os.environ["DB_PASSWORD"],
-        database=os.environ["DB_DATABASE"],
-    )
+    connection = await connect()
     await connection.execute(TABLES)
     await connection.close()
 

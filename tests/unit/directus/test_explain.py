@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from supervisor.directus.commands import OutputLog
 from supervisor.directus.explain import explain
 from supervisor.errors import ExitCode, SupervisorError
-from supervisor.logs.setup import get_log
-from supervisor.process.output import Line
+from supervisor.process.output import Batch
 from supervisor.services import explain_early_death
 from tests.unit.captured import Captured
 
@@ -246,9 +245,9 @@ def test_an_error_that_did_not_end_the_process_explains_nothing(captured: Captur
 
 
 def explained(output: str) -> SupervisorError | None:
-    log = OutputLog("directus", get_log("directus"))
+    log = OutputLog("directus", "directus")
     for line in output.splitlines():
-        log.consume("stdout" if line.startswith(("{", "[")) else "stderr", Line(line.encode(), partial=False))
+        log.consume("stdout" if line.startswith(("{", "[")) else "stderr", 7, Batch([line.encode()]))
     return explain_early_death(log)
 
 

@@ -12,6 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from supervisor.health.metrics import METRICS, Exposition
 from supervisor.logs import events
+from supervisor.logs.setup import Written
 from supervisor.status.observatory import Observatory
 from supervisor.status.recorder import Recorder
 
@@ -33,7 +34,7 @@ def exposition() -> Exposition:
         (events.PROCESS_RESTARTING, {"process": "directus", "cause": "out_of_memory", "oom": True}),
     ):
         recorder.happened(event.name, fields)
-    recorder.written({"level": "info", "process": "directus", "stream": "stdout"}, 100, "{}")
+    recorder.written(Written("directus", "stdout", ["info"], [b"{}"], 100))
     return Exposition(Observatory(recorder, "11"))
 
 

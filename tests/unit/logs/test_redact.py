@@ -10,7 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from supervisor.logs.redact import MASK, Redactor
+from supervisor.logs.credentials import MASK
+from supervisor.logs.redact import Redactor
 
 # What a password manager, a YAML file or a person comes up with; the mask's own letters are left out of the secrets.
 SECRET_TEXT = st.text(
@@ -50,8 +51,8 @@ def test_a_secret_inside_json_inside_a_message_is_masked(secret: str) -> None:
     assume("\\u" not in secret)
     message = "config: " + json.dumps({"password": secret, "user": "someone"})
     redactor = Redactor([secret])
-    assert redactor.concerns(json.dumps(message)), "the look at the rendered line misses it"
-    assert redactor.concerns(json.dumps(message, ensure_ascii=False))
+    assert redactor.may_concern(json.dumps(message).encode()), "the look at the rendered line misses it"
+    assert redactor.may_concern(json.dumps(message, ensure_ascii=False).encode())
     assert json.loads(redactor.text(message).removeprefix("config: ")) == {"password": MASK, "user": "someone"}
 
 
@@ -112,7 +113,7 @@ def test_values_shorter_than_four_characters_are_passed_over() -> None:
 def test_the_password_of_a_url_is_masked_although_nobody_named_it(url: str, masked: str) -> None:
     redactor = Redactor()
     assert redactor.text(url) == masked
-    assert redactor.concerns(url) == (url != masked)
+    assert redactor.may_concern(url.encode()) == (url != masked)
 
 
 def test_a_long_line_is_searched_in_linear_time() -> None:
@@ -128,3 +129,89 @@ def test_new_secrets_replace_the_old_ones() -> None:
     redactor = Redactor(["first-one"])
     redactor.know(["second-one"])
     assert redactor.text("first-one second-one") == f"first-one {MASK}"
+
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.e30.Zm9vYmFy"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        (f"Authorization: Bearer {TOKEN}", "Authorization: [redacted]"),
+        (f"sent Bearer {TOKEN} twice", "sent Bearer [redacted] twice"),
+        ("basic dXNlcjpwYXNz, please", "basic [redacted], please"),
+        (f'{{"authorization":"Bearer {TOKEN}","a":1}}', '{"authorization":"[redacted]","a":1}'),
+        (f'{{\\"authorization\\":\\"Bearer {TOKEN}\\"}}', '{\\"authorization\\":\\"[redacted]\\"}'),
+        ("Cookie: directus_session_token=abc; theme=dark", "Cookie: [redacted]"),
+        ("'set-cookie': 'a=b; Path=/', x", "'set-cookie': '[redacted]', x"),
+        ('"set-cookie":["a=b","c=d"],"x":1', '"set-cookie":["[redacted]"],"x":1'),
+        ('"cookie":"a=\\"b\\"; c=d","x":1', '"cookie":"[redacted]","x":1'),
+        ("GET /items?access_token=abc&limit=1", "GET /items?access_token=[redacted]&limit=1"),
+        ("GET /x%3Faccess_token%3Dabc", "GET /x%3Faccess_token%3D[redacted]"),
+        ('{"refresh_token":"abc-def","expires":900}', '{"refresh_token":"[redacted]","expires":900}'),
+        ("refreshToken: 'abc'", "refreshToken: '[redacted]'"),
+        ("AUTHORIZATION: BEARER abc123def", "AUTHORIZATION: [redacted]"),
+    ],
+)
+def test_credentials_that_nobody_named_are_masked(text: str, masked: str) -> None:
+    redactor = Redactor()
+    assert redactor.text(text) == masked
+    assert redactor.may_concern(text.encode())
+    assert redactor.may_concern(json.dumps(text).encode()), "the look at the rendered line misses it"
+    assert redactor.text(masked) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "basic authentication is off",
+        "the bearer of this message",
+        "no cookie was set",
+        "Directus wants an access_token",
+        '{"authorization":"--redact--","cookie":"--redacted--"}',
+        '{"access_token":null}',
+        "tokens: 12",
+    ],
+)
+def test_words_that_are_no_credentials_are_left_alone(text: str) -> None:
+    assert Redactor().text(text) == text
+
+
+def test_what_a_request_s_line_redacts_itself_is_no_reason_to_look_closer() -> None:
+    line = b'{"req":{"headers":{"authorization":"--redacted--","cookie":"--redact--","referer":"https://x.example/a"}}}'
+    assert not Redactor(["hunter22"]).may_concern(line)
+
+
+def test_a_field_that_holds_credentials_by_its_name_is_masked_whatever_it_is() -> None:
+    value = {"headers": {"Authorization": "odd", "set-cookie": ["a=b", "c"], "cookies": {"a": "b"}, "x": "y"}}
+    assert Redactor().value({**value, "access_token": 7, "refresh_token": None}) == {
+        "headers": {"Authorization": MASK, "set-cookie": [MASK, MASK], "cookies": {"a": MASK}, "x": "y"},
+        "access_token": MASK,
+        "refresh_token": None,
+    }
+
+
+@given(
+    st.sampled_from(["Bearer {}", "access_token={}", "://u:{}@h", 'authorization":"Basic {}"', "refresh_token: {}"]),
+    st.text(st.sampled_from("abcXYZ0189-_."), min_size=8, max_size=40).filter(lambda text: "0" in text[1:]),
+    st.text(max_size=20),
+)
+def test_no_credential_survives_whatever_is_around_it(form: str, token: str, around: str) -> None:
+    assume(token not in around)
+    text = f"{around} {form.format(token)} {around}"
+    redactor = Redactor()
+    assert token not in redactor.text(text)
+    assert token not in json.dumps(redactor.value({"a": [text]}))
+    for rendered in (json.dumps({"a": text}), json.dumps({"a": text}, ensure_ascii=False)):
+        assert redactor.may_concern(rendered.encode())
+        assert token not in redactor.text(rendered)
+
+
+@pytest.mark.parametrize("piece", ["cookie:[", "Bearer ", "access_token=", "authorization: ", "basic a", 'cookie":"\\'])
+def test_credentials_are_searched_in_linear_time(piece: str) -> None:
+    text = piece * (300_000 // len(piece))
+    redactor = Redactor()
+    began = time.process_time()
+    redactor.text(text)
+    redactor.may_concern(text.encode())
+    assert time.process_time() - began < 3

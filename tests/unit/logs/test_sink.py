@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -12,6 +13,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from supervisor.logs import setup
 from supervisor.logs.sink import HIGH_WATER_BYTES, LineSink
 
 
@@ -25,6 +27,12 @@ class Pipe:
         data = b""
         while len(data) < size:
             data += os.read(self.reading, size - len(data))
+        return data
+
+    def read_line(self) -> bytes:
+        data = b""
+        while not data.endswith(b"\n"):
+            data += os.read(self.reading, 1)
         return data
 
     def close_reader(self) -> None:
@@ -157,6 +165,28 @@ def test_lines_beyond_the_hard_limit_are_counted(pipe: Pipe) -> None:
     # What the pipe itself holds has left the buffer.
     assert 200 <= kept < 1000
     assert pipe.read(kept * len(LINE)) == LINE * kept
+
+
+def test_lines_that_were_not_taken_are_told_of_once_there_is_room(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = LineSink(pipe.writing, high_water_bytes=1000, hard_limit_bytes=200 * len(LINE))
+    told = threading.Event()
+
+    def tell() -> None:
+        if setup._tell_dropped():
+            told.set()
+
+    monkeypatch.setattr(setup, "sink", sink)
+    monkeypatch.setattr(setup, "_told_dropped", 0)
+    sink.on_room = tell
+    for _ in range(1000):
+        sink.write(LINE)
+    dropped = sink.dropped_lines
+    pipe.read((1000 - dropped) * len(LINE))
+    assert told.wait(20), "nobody was told"
+    setup.close()
+    record = json.loads(pipe.read_line())
+    assert (record["event"], record["lines"]) == ("log.lines_dropped", dropped)
+    assert not setup._tell_dropped(), "it is told once"
 
 
 def test_a_flush_gives_up_on_a_stalled_stream(pipe: Pipe) -> None:

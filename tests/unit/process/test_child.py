@@ -20,7 +20,7 @@ def refusal(*argv: str, cwd: Path, path: str = "/usr/bin:/bin") -> SupervisorErr
         environment={"PATH": path},
         cwd=cwd,
         stop_timeout_s=1,
-        consume=lambda _stream, _line: None,
+        consume=lambda _stream, _pid, _batch: None,
     )
     with pytest.raises(SupervisorError) as caught:
         Child(spec, Init())

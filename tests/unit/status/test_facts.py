@@ -10,7 +10,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from supervisor.directus.pino import Entry
 from supervisor.logs import events, setup
+from supervisor.logs.lines import OutputLines
 from supervisor.logs.setup import get_log
 from supervisor.status.facts import Facts
 from supervisor.status.observatory import Observatory, as_json
@@ -71,16 +73,13 @@ def test_a_reload_is_a_restart_and_no_incident() -> None:
 def test_secrets_are_masked_in_the_picture_and_in_the_kept_lines() -> None:
     recorder = Recorder()
     setup.redactor.know(["open-sesame"])
-    setup.be_heard_by(recorder)
-    try:
+    with setup.heard_by(recorder):
         get_log("process").emit(
             events.PROCESS_RESTARTING, process="directus", reason="open-sesame", cause="exit", oom=False, delay_s=1
         )
         get_log("incident").emit(events.INCIDENT, code="process.exit", message="open-sesame", remedy="open-sesame")
         get_log("process").emit(events.STATE_CHANGED, before="ready", state="failed", reason="open-sesame")
         get_log("boot").emit(events.BOOT_STARTED, database="open-sesame@x", phases=["open"])
-    finally:
-        setup.be_heard_by(None)
     shown = as_json(Observatory(recorder, None).picture()) + "".join(line.text for line in recorder.lines.after(0))
     assert "open-sesame" not in shown
     assert shown.count("[redacted]") >= 5
@@ -90,20 +89,17 @@ def test_secrets_are_masked_in_the_picture_and_in_the_kept_lines() -> None:
 @pytest.mark.usefixtures("captured")
 def test_the_log_is_counted_by_who_spoke_and_kept_below_a_bound() -> None:
     recorder = Recorder()
-    setup.be_heard_by(recorder)
-    try:
-        for number in range(KEPT_LINES + 10):
-            get_log("x").emit(events.PROCESS_OUTPUT, process="directus", stream="stdout", message=f"é {number}")
-        get_log("x").emit(events.PROCESS_OUTPUT, process="directus", stream="stderr", message="y" * 300_000)
+    with setup.heard_by(recorder):
+        lines = OutputLines("x", "directus")
+        lines.write("stdout", 7, [Entry("info", f"é {number}") for number in range(KEPT_LINES + 10)])
+        lines.write("stderr", 7, [Entry("error", "y" * 300_000)])
         get_log("x").emit(events.SQL_NOTICE, file="f", message="n")
-    finally:
-        setup.be_heard_by(None)
     assert recorder.streams["directus", "stdout"].lines == KEPT_LINES + 10
     assert recorder.streams["directus", "stderr"].bytes > 300_000
     assert recorder.streams["supervisor", "log"].lines == 1
-    lines = list(recorder.lines.after(0))
-    assert len(lines) == KEPT_LINES
-    assert max(len(line.text) for line in lines) <= LONGEST_BYTES
+    kept = list(recorder.lines.after(0))
+    assert len(kept) == KEPT_LINES
+    assert max(len(line.text) for line in kept) <= LONGEST_BYTES
     assert [line.number for line in recorder.lines.after(recorder.lines.last_number - 2)] == [
         recorder.lines.last_number - 1,
         recorder.lines.last_number,
@@ -135,7 +131,7 @@ def test_a_look_in_passing_is_due_while_something_runs_and_not_more_often_than_e
 def test_a_line_with_a_lower_number_than_the_kept_ones_is_gone() -> None:
     ring = LineRing(2)
     for text in ("a", "b", "c"):
-        ring.append("info", "", text)
+        ring.extend(["info"], "", [text.encode()])
     assert [line.text for line in ring.after(0)] == ["b", "c"]
     assert not list(ring.after(3))
 

@@ -1,0 +1,394 @@
+"""What one boot has done, as a fold over its events as they are read back from a log. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence, Sized
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from supervisor import errors
+from supervisor.explain.bounded import BothEnds
+from supervisor.explain.narrate import is_told, sentence
+from supervisor.explain.record import Record
+from supervisor.explain.restart_cause import cause_of, remedy_of
+from supervisor.lifecycle import State
+from supervisor.logs import events
+from supervisor.process.last_words import last_words
+from supervisor.status.facts import DIRECTUS, Facts
+
+_MOST_NAMES: Final = 100
+_LOOKED_BACK: Final = 20
+_LONGEST_MESSAGE: Final = 2000
+_KEPT_LINES: Final = 12
+_LONGEST_LINE: Final = 500
+# An incident and the restart that follows from it are told at the same moment.
+_SAME_MOMENT_S: Final = 10.0
+_PHASE_ENDS: Final = frozenset({events.PHASE_FINISHED.name, events.PHASE_FAILED.name})
+
+
+@dataclass(slots=True)
+class Episode:
+    """Something worth telling that is neither a failure nor a restart; the same thing again is counted."""
+
+    at_s: float
+    level: str
+    event: str
+    text: str
+    remedy: str | None = None
+    count: int = 1
+    last_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Trouble:
+    """What stopped a boot, or ended a process.
+
+    Attributes:
+        at_s: Unix seconds.
+        code: stable name, of the catalogue of failures or ``process.`` and the reason of a restart.
+        message: the cause, one sentence.
+        remedy: what to do, one sentence.
+        runbook: where more is to be read; None where the log does not say it.
+        exit_code: the supervisor's own, when it ended of this.
+        place: the phase or the process.
+        details: what else is known: ``excerpt``, ``exit_status``, ``signal``, ``oom``, ``uptime_s``, ``restarts``,
+            ``changed``, ``postgres``.
+        lines: what was written last before it.
+        of: the event that told of it.
+    """
+
+    at_s: float
+    code: str
+    message: str
+    remedy: str
+    runbook: str | None = None
+    exit_code: int | None = None
+    place: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+    lines: tuple[str, ...] = ()
+    of: str = ""
+
+
+@dataclass(slots=True)
+class Restart:
+    """One restart of a process, and why."""
+
+    at_s: float
+    process: str
+    why: str
+    trouble: Trouble
+    uptime_s: float | None
+    delay_s: float | None
+    number: int | None
+    limit: int | None
+    ready_after_s: float | None = None
+
+
+_DETAILS: Final = (
+    "excerpt", "exit_status", "signal", "oom", "uptime_s", "restarts", "changed", "postgres", "file", "line", "losses",
+    "problems", "last_status",
+)  # fmt: skip
+
+
+class Boot:
+    """One boot; :meth:`take` is told each of its events in the order of the log.
+
+    Args:
+        boot_id: its id; None where the log does not tell one.
+        source: where its lines come from.
+        since_s: of what came before, restarts and episodes are only counted; Unix seconds.
+    """
+
+    def __init__(self, boot_id: str | None, source: str, at_s: float, *, dated: bool, since_s: float | None) -> None:
+        self.boot_id = boot_id
+        self.source = source
+        self.first_s = self.last_s = at_s
+        self.dated = dated
+        self.began = False
+        self.facts = Facts(at_s)
+        self.state: State | None = None
+        self.state_reason = ""
+        self.versions: dict[str, str] = {}
+        self.command: str | None = None
+        self.episodes: BothEnds[Episode] = BothEnds(20, 40)
+        self.restarts: BothEnds[Restart] = BothEnds(3, 10)
+        self.troubles: BothEnds[Trouble] = BothEnds(2, 6)
+        self.failure: Trouble | None = None
+        self.failed_phase: Trouble | None = None
+        self.given_up: dict[str, Trouble] = {}
+        self.exits: dict[str, Record] = {}
+        self.signals: list[str] = []
+        self.exit_code: int | None = None
+        self.uptime_s: float | None = None
+        self.earlier = 0
+        self.strange = 0
+        self._since_s = since_s
+        self._guessed: set[str] = set()
+
+    def take(self, record: Record) -> None:
+        """Learn of one event."""
+        at_s = record.at_s if record.at_s is not None else self.last_s
+        self.first_s, self.last_s = min(self.first_s, at_s), max(self.last_s, at_s)
+        fields = record.fields
+        self._follow_phase(at_s, record)
+        try:
+            if self._has_room():
+                self.facts.take(record.event, at_s, self._as_today(record))
+        except (KeyError, ValueError, TypeError, AttributeError):
+            # A line that was cut short, or one of another version.
+            self.strange += 1
+        fold = _FOLDS.get(record.event)
+        if fold is not None:
+            with suppress(KeyError):
+                fold(self, at_s, record)
+        level = str(fields.get("level", "info"))
+        if is_told(record.event, level):
+            self._tell(at_s, level, record.event, fields)
+
+    def _as_today(self, record: Record) -> Mapping[str, Any]:
+        """The fields, with what a log of an earlier version says in other words."""
+        if record.event != events.PROCESS_RESTARTING.name:
+            return record.fields
+        return {**record.fields, "cause": cause_of(record.fields)}
+
+    def _has_room(self) -> bool:
+        facts = self.facts
+        kept: tuple[Sized, ...] = (facts.phases, facts.pending, facts.processes, facts.exits, facts.incidents)
+        return max(len(each) for each in kept) < _MOST_NAMES
+
+    def _follow_phase(self, at_s: float, record: Record) -> None:
+        """A phase that speaks has begun: the line that says so is left out of a log at level info."""
+        phase = self.facts.phases.get(str(record.fields.get("phase")))
+        if phase is None:
+            return
+        if record.event in _PHASE_ENDS:
+            # Its duration tells better when it began than its first word.
+            if phase.name in self._guessed:
+                phase.started_s = None
+        elif phase.state == "waiting":
+            phase.state, phase.started_s = "running", at_s
+            self._guessed.add(phase.name)
+
+    def _is_old(self, at_s: float) -> bool:
+        if self._since_s is None or at_s >= self._since_s:
+            return False
+        self.earlier += 1
+        return True
+
+    def _tell(self, at_s: float, level: str, event: str, fields: Mapping[str, Any]) -> None:
+        if self._is_old(at_s):
+            return
+        text = sentence(event, fields)
+        for index, episode in enumerate(self.episodes.newest_first()):
+            if index == _LOOKED_BACK:
+                break
+            if episode.event == event and episode.text == text:
+                episode.count += 1
+                episode.last_s = at_s
+                return
+        remedy = fields.get("remedy")
+        self.episodes.append(Episode(at_s, level, event, text, str(remedy) if remedy else None, last_s=at_s))
+
+    def _started(self, _at_s: float, record: Record) -> None:
+        self.began = True
+        for name, key in (("supervisor", "version"), ("python", "python")):
+            if version := record.fields.get(key):
+                self.versions[name] = version
+        self.command = record.fields.get("run")
+
+    def _found_directus(self, _at_s: float, record: Record) -> None:
+        self.versions["directus"] = record.fields["version"]
+
+    def _postgres_answered(self, _at_s: float, record: Record) -> None:
+        self.versions["postgres"] = record.fields["server_version"]
+
+    def _moved(self, _at_s: float, record: Record) -> None:
+        with suppress(ValueError):
+            self.state = State(record.fields["state"])
+            self.state_reason = str(record.fields.get("reason", ""))
+
+    def _signalled(self, _at_s: float, record: Record) -> None:
+        self.signals = [*self.signals[-9:], record.fields["signal"]]
+
+    def _stopped(self, _at_s: float, record: Record) -> None:
+        self.state = State.STOPPED
+        self.uptime_s = record.fields.get("uptime_s")
+        self.exit_code = record.fields.get("exit_code", 0)
+
+    def _failed(self, at_s: float, record: Record) -> None:
+        trouble = self._told_before(trouble_of(at_s, record))
+        self.failure = trouble
+        self.state = State.FAILED
+        self.exit_code = trouble.exit_code if trouble.exit_code is not None else self.exit_code
+
+    def _incident(self, at_s: float, record: Record) -> None:
+        trouble = trouble_of(at_s, record)
+        if self.failure is not None and self.failure.code == trouble.code:
+            _merge(self.failure, trouble)
+            return
+        if trouble.exit_code is not None:
+            self.failure = trouble
+            self.exit_code = trouble.exit_code
+        restart = next(self.restarts.newest_first(), None)
+        if restart is not None and _same(at_s, trouble.place, restart.at_s, restart.process) and not restart.trouble.of:
+            restart.trouble = trouble
+            return
+        if not self._is_old(at_s) or trouble is self.failure:
+            self.troubles.append(trouble)
+
+    def _told_before(self, trouble: Trouble) -> Trouble:
+        """The trouble as an incident has told it already, with what is new of it; or itself."""
+        for earlier in self.troubles.newest_first():
+            if earlier.code == trouble.code and trouble.at_s - earlier.at_s < _SAME_MOMENT_S:
+                _merge(earlier, trouble)
+                return earlier
+        return trouble
+
+    def _phase_failed(self, at_s: float, record: Record) -> None:
+        phase = str(record.fields.get("phase", "a phase"))
+        self.failed_phase = Trouble(
+            at_s,
+            "phase.failed",
+            f"The phase {phase} failed; the line that tells why is not in this log.",
+            "Get the rest of the log, or run `directus-supervisor migrate` to see the failure again.",
+            place=phase,
+            lines=_last_of(record.before),
+        )
+
+    def _exited(self, _at_s: float, record: Record) -> None:
+        if record.fields.get("expected") is not True and len(self.exits) < _MOST_NAMES:
+            self.exits[str(record.fields["process"])] = record
+        if self.failed_phase is not None and not self.failed_phase.lines:
+            self.failed_phase.lines = _last_of(record.before)
+
+    def _not_ready(self, _at_s: float, record: Record) -> None:
+        if len(self.exits) < _MOST_NAMES:
+            self.exits[str(record.fields["process"])] = record
+
+    def _restarting(self, at_s: float, record: Record) -> None:
+        fields = record.fields
+        process, why = str(fields["process"]), str(fields["reason"])
+        last = self.exits.pop(process, None)
+        if self._is_old(at_s):
+            return
+        cause = cause_of(fields)
+        trouble = Trouble(
+            at_s,
+            f"process.{cause}",
+            f"{process} {why}.",
+            remedy_of(cause),
+            place=process,
+            lines=_last_of(last.before) if last is not None else (),
+        )
+        earlier = next(self.troubles.newest_first(), None)
+        if earlier is not None and _same(at_s, process, earlier.at_s, earlier.place):
+            earlier.lines = earlier.lines or trouble.lines
+            trouble = earlier
+        self.restarts.append(
+            Restart(
+                at_s,
+                process,
+                why,
+                trouble,
+                uptime_s=last.fields.get("uptime_s") if last is not None else None,
+                delay_s=fields.get("delay_s"),
+                number=fields.get("restart"),
+                limit=fields.get("limit"),
+            )
+        )
+
+    def _ready(self, _at_s: float, record: Record) -> None:
+        process = str(record.fields["process"])
+        self.exits.pop(process, None)
+        for restart in self.restarts.newest_first():
+            if restart.process == process:
+                if restart.ready_after_s is None:
+                    restart.ready_after_s = record.fields.get("after_s")
+                return
+
+    def _process_started(self, _at_s: float, record: Record) -> None:
+        self.exits.pop(str(record.fields["process"]), None)
+
+    def _given_up(self, at_s: float, record: Record) -> None:
+        # Without a remedy it ended as it may.
+        if record.fields.get("remedy") and len(self.given_up) < _MOST_NAMES:
+            trouble = trouble_of(at_s, record)
+            trouble.code = "process.given_up"
+            self.given_up[str(record.fields["process"])] = trouble
+
+    @property
+    def reached(self) -> State:
+        """The last state that the log shows, also when it does not name it."""
+        if self.state is not None:
+            return self.state
+        directus = self.facts.processes.get(DIRECTUS)
+        if directus is not None:
+            if directus.state in {"ready", "running"}:
+                return State.READY
+            return State.RESTARTING if directus.state in {"restarting", "ended"} else State.LAUNCHING
+        return State.MIGRATING if self.facts.phases else State.STARTING
+
+
+def _same(at_s: float, place: str | None, other_s: float, other_place: str | None) -> bool:
+    return place == other_place and at_s - other_s < _SAME_MOMENT_S
+
+
+def trouble_of(at_s: float, record: Record) -> Trouble:
+    """What an event tells of a failure; what it leaves open comes from the catalogue of failures."""
+    fields = record.fields
+    code = str(fields.get("code", "unknown"))
+    entry = errors.CATALOGUE.get(code)
+    message = fields.get("message") or (entry.meaning if entry else "The line that tells of the failure is not whole.")
+    remedy = fields.get("remedy") or (entry.remedy if entry else "See the runbook.")
+    lines = fields.get("last_lines") or record.before
+    return Trouble(
+        at_s,
+        code,
+        str(message)[:_LONGEST_MESSAGE],
+        str(remedy)[:_LONGEST_MESSAGE],
+        runbook=fields.get("runbook"),
+        exit_code=fields.get("exit_code"),
+        place=fields.get("process") or fields.get("phase"),
+        details={name: fields[name] for name in _DETAILS if fields.get(name) not in (None, "", [])},
+        lines=_last_of(lines),
+        of=record.event,
+    )
+
+
+def _last_of(lines: Sequence[Any]) -> tuple[str, ...]:
+    kept = [str(line)[:_LONGEST_LINE] for line in lines]
+    words = last_words(kept)
+    if words is None or words in kept[-_KEPT_LINES:]:
+        return tuple(kept[-_KEPT_LINES:])
+    # A dump that is longer than what is kept has its reason at its beginning.
+    return words, "…", *kept[2 - _KEPT_LINES :]
+
+
+def _merge(into: Trouble, other: Trouble) -> None:
+    """Add to a trouble what another line tells of the same one."""
+    into.details = {**other.details, **into.details}
+    into.lines = into.lines or other.lines
+    into.place = into.place or other.place
+    into.runbook = into.runbook or other.runbook
+    if into.exit_code is None:
+        into.exit_code = other.exit_code
+
+
+_FOLDS: Final[dict[str, Callable[[Boot, float, Record], None]]] = {
+    events.SUPERVISOR_STARTED.name: Boot._started,
+    events.DIRECTUS_FOUND.name: Boot._found_directus,
+    events.POSTGRES_ANSWERED.name: Boot._postgres_answered,
+    events.STATE_CHANGED.name: Boot._moved,
+    events.SIGNAL_RECEIVED.name: Boot._signalled,
+    events.SUPERVISOR_STOPPED.name: Boot._stopped,
+    events.SUPERVISOR_FAILED.name: Boot._failed,
+    events.INCIDENT.name: Boot._incident,
+    events.PHASE_FAILED.name: Boot._phase_failed,
+    events.PROCESS_EXITED.name: Boot._exited,
+    events.PROCESS_NOT_READY.name: Boot._not_ready,
+    events.PROCESS_RESTARTING.name: Boot._restarting,
+    events.PROCESS_READY.name: Boot._ready,
+    events.PROCESS_STARTED.name: Boot._process_started,
+    events.PROCESS_GIVEN_UP.name: Boot._given_up,
+}
