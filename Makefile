@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test slow bench rehearse check format docs lock clean
+.PHONY: help run test slow image-test bench rehearse check format docs lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 run: $(INSTALLED) ## Boot the deployment in this folder: embedded PostgreSQL, real Directus; ARGS="--once --fresh"
 	@$(BIN)/directus-supervisor dev $(ARGS)
@@ -21,6 +21,9 @@ test: $(INSTALLED) ## Run every test, with real PostgreSQL clusters and the real
 
 slow: $(INSTALLED) ## Run the chaos: hundreds of rounds with random signals and kills; about 15 minutes
 	$(BIN)/pytest tests/slow --numprocesses 2 --dist loadfile $(ARGS)
+
+image-test: $(INSTALLED) ## Build the image with podman and run it; BASE_IMAGE for another base than the stand-in
+	BASE_IMAGE=$(BASE_IMAGE) scripts/with_containers $(BIN)/pytest tests/image $(ARGS)
 
 bench: $(INSTALLED) ## Measure side by side with the bash flow, pm2-runtime and tini; needs a quiet machine, 15 minutes
 	$(BIN)/python -m benchmarks.supervision $(ARGS)
@@ -54,6 +57,8 @@ lock: $(INSTALLED) ## Pin and hash the dependencies anew
 		--upgrade pyproject.toml --extra check -c requirements.lock -o requirements-check.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--upgrade pyproject.toml --extra check --extra dev --extra otel --group build --group test --group lint -c requirements.lock -c requirements-check.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--group build -c requirements-dev.lock -o requirements-build.lock
 
 clean: ## Remove the virtual environment and all caches of this folder
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
