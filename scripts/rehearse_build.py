@@ -230,7 +230,9 @@ def _forget_image(environ: Mapping[str, str]) -> None:
     """Take the names away; the layers stay for the next build."""
     podman: list[str] = json.loads(environ["REHEARSAL_PODMAN"])["podman"]
     for tag in (COMMIT, "main"):
-        subprocess.run([*podman, "untag", f"{IMAGE}:{tag}"], stderr=subprocess.DEVNULL, check=False)
+        # With one name alone, podman takes all names of the image away.
+        name = f"{IMAGE}:{tag}"
+        subprocess.run([*podman, "untag", name, name], stderr=subprocess.DEVNULL, check=False)
 
 
 async def _start(cluster: PostgresCluster) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from supervisor.check.statements import read_statements
 from supervisor.check.transactions import check_transactions
 from supervisor.check.world import Script, Setting, judge
 from supervisor.postgres.directives import Directives, read_directives
-from supervisor.postgres.sqlfile import number_in
+from supervisor.postgres.file_name import number_in
 
 
 @dataclass(frozen=True, slots=True)

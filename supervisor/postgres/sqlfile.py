@@ -15,13 +15,12 @@ from supervisor import errors
 from supervisor.errors import SupervisorError
 from supervisor.postgres.concurrent_index import concurrent_index
 from supervisor.postgres.directives import Directives, read_directives
+from supervisor.postgres.file_name import number_in
 from supervisor.postgres.splitter import Statement, UnterminatedError, split
 
-_NAME: Final = re.compile(r"(?P<number>[0-9]+)_.+\.sql", re.IGNORECASE)
 # What Python makes of the bytes of a file's name that are not UTF-8.
 _UNDECODED: Final = re.compile("[\ud800-\udfff]")
 _SUFFIX: Final = ".sql"
-_LONGEST_NUMBER: Final = 1000
 _TRANSACTION_CONTROL: Final = frozenset(
     {"begin", "commit", "rollback", "end", "abort", "start transaction", "prepare transaction"}
 )
@@ -143,13 +142,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise SupervisorError(errors.SQL_INVALID_FILE, f"{path} cannot be read: {error.strerror}") from None
-
-
-def number_in(name: str) -> int | None:
-    """The number that a file's name gives its place in the order by; None when it has none. Pure."""
-    match = _NAME.fullmatch(name)
-    # Python does not read integers of thousands of digits.
-    return int(match["number"]) if match and len(match["number"]) <= _LONGEST_NUMBER else None
 
 
 def parse_file(path: Path, data: bytes) -> SqlFile:

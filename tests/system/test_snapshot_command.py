@@ -102,7 +102,7 @@ def test_a_database_that_cannot_be_reached_ends_with_a_status_of_its_own(migrate
 def test_a_stop_ends_it_at_once_and_node_with_it(deployment: Deployment, command: str) -> None:
     started = deployment.folder / "started"
     modules = Path(deployment.environ["SUPERVISOR_DIRECTUS_DIR"], "node_modules")
-    (modules / "js-yaml").mkdir()
+    (modules / "js-yaml").mkdir(exist_ok=True)
     (modules / "js-yaml" / "index.js").write_text("exports.load = JSON.parse;")
     (modules / "@directus/api/dist/database/index.js").write_text(
         "import { writeFileSync } from 'node:fs';"

@@ -175,7 +175,10 @@ function showLog() {
 
 function textOf(record) {
 	if (record.message !== undefined && record.event === 'process.output') return record.message;
-	const hidden = new Set(['timestamp', 'level', 'event', 'component', 'boot_id', 'message', 'process', 'exception']);
+	const hidden = new Set([
+		'timestamp', 'level', 'event', 'component', 'boot_id', 'seq', 'message', 'process', 'exception', 'last_lines', 'changed', 'postgres',
+	]);
+	if (record.pid === picture?.supervisor.pid) hidden.add('pid');
 	const rest = Object.entries(record)
 		.filter(([name]) => !hidden.has(name))
 		.map(([name, value]) => `${name}=${typeof value === 'object' ? JSON.stringify(value) : value}`);
