@@ -12,10 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Protocol
-
-import orjson
 
 from supervisor.logs.events import LEVELS, LIBRARY_LINE, LINES_DROPPED, PROCESS_OUTPUT, Event
 from supervisor.logs.lean import structlog
@@ -30,9 +29,7 @@ if TYPE_CHECKING:
 _STALLED_S: Final = 1.0
 _LONGEST_FLUSH_S: Final = 5.0
 # Words of our own; masking them for a password that is the same word would tell the password.
-_OWN: Final = frozenset(
-    {"timestamp", "level", "event", "component", "boot_id", "seq", "pid", "process", "stream", "phase"}
-)
+_OWN: Final = frozenset({"process", "stream", "phase"})
 
 
 class Log(structlog.BoundLoggerBase):
@@ -49,8 +46,10 @@ class Log(structlog.BoundLoggerBase):
         if strict and (unknown := event.undeclared(name for name in fields if name != "exc_info")):
             raise TypeError(f"{event.name} has no field {', '.join(unknown)} in the catalogue")
         severity = level or event.level
-        for witness in _witnesses:
-            witness.happened(event.name, {**structlog.contextvars.get_contextvars(), **fields})
+        if _witnesses:
+            told = {**structlog.contextvars.get_contextvars(), **fields}
+            for witness in _witnesses:
+                witness.happened(event.name, told)
         if LEVELS[severity] >= _levels.threshold(self._context["component"]):
             with _lock:
                 self._proxy_to_logger(severity, event.name, **fields)
@@ -99,7 +98,7 @@ _lock: Final = threading.RLock()
 _seq = 0
 _told_dropped = 0
 # The latest second, spelled out: that costs more than all the rest of a timestamp.
-_second = (0, "")
+_second = (0, b"")
 _levels = Levels()
 _witnesses: tuple[Witness, ...] = ()
 # None for JSON, which costs nothing more than what the witnesses get.
@@ -178,8 +177,7 @@ def write_lines(
     global _seq  # noqa: PLW0603 - as in `set_up`
     stamp = _now()
     heads = {
-        level: orjson.dumps(_head(stamp, level, PROCESS_OUTPUT.name, component))[:-1] + b',"seq":'
-        for level in set(levels)
+        level: b'{"timestamp":"%b%b' % (stamp, _head(level, PROCESS_OUTPUT.name, component)) for level in set(levels)
     }
     middle = b',"pid":%d,%b,' % (pid, to_json(context)[1:-1])
     with _lock:
@@ -232,36 +230,38 @@ def _is_terminal() -> bool:
         return False
 
 
-def _now() -> str:
+def _now() -> bytes:
     global _second  # noqa: PLW0603 - as in `set_up`
-    seconds, rest = divmod(time.time_ns(), 1_000_000_000)
+    now_ms = time.time_ns() // 1_000_000
+    seconds = now_ms // 1000
     known, text = _second
     if known != seconds:
-        text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.").encode()
         _second = (seconds, text)
-    return f"{text}.{rest // 1_000_000:03}Z"
+    return b"%b%03dZ" % (text, now_ms - seconds * 1000)
 
 
-def _head(stamp: str, level: str, event: str, component: str) -> dict[str, Any]:
-    return {"timestamp": stamp, "level": level, "event": event, "component": component, "boot_id": boot_id}
+@cache
+def _head(level: str, event: str, component: str) -> bytes:
+    """What stands between the timestamp and the sequence number: words of our own, few and always the same."""
+    words = {"level": level, "event": event, "component": component, "boot_id": boot_id}
+    return b'",%b,"seq":' % to_json(words)[1:-1]
 
 
-def _stamp(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+def _render(logger: WrappedLogger, method: str, event: EventDict) -> tuple[tuple[str, str, bytes], dict[str, Any]]:
+    """The last processor: stamps, renders, and masks secrets where the rendered fields show that there may be any."""
     global _seq  # noqa: PLW0603 - as in `set_up`
+    if "exc_info" in event:
+        event = structlog.processors.format_exc_info(logger, method, event)
+    head = _head(method, event.pop("event"), event.pop("component"))
+    pid = event.pop("pid", None) or os.getpid()
+    process = str(event.get("process", ""))
+    fields = to_json(event)
+    if redactor.may_concern(fields):
+        fields = to_json({name: value if name in _OWN else redactor.value(value) for name, value in event.items()})
     _seq += 1
-    record = _head(_now(), method, event.pop("event"), event.pop("component", "supervisor"))
-    record["seq"] = _seq
-    record["pid"] = os.getpid()
-    record.update(event)
-    return record
-
-
-def _render(_logger: WrappedLogger, method: str, record: EventDict) -> tuple[tuple[str, str, bytes], dict[str, Any]]:
-    """The last processor: renders, and masks secrets where the rendered line shows that there may be any."""
-    text = to_json(record)
-    if redactor.may_concern(text):
-        text = to_json({name: value if name in _OWN else redactor.value(value) for name, value in record.items()})
-    return (method, str(record.get("process", "")), text), {}
+    rest = b"," + fields[1:] if event else b"}"
+    return (method, process, b'{"timestamp":"%b%b%d,"pid":%d%b' % (_now(), head, _seq, pid, rest)), {}
 
 
 class _Writer:
@@ -273,7 +273,7 @@ class _Writer:
     debug = info = warning = error = critical = msg
 
 
-_PROCESSORS: Final = (structlog.contextvars.merge_contextvars, _stamp, structlog.processors.format_exc_info, _render)
+_PROCESSORS: Final = (structlog.contextvars.merge_contextvars, _render)
 
 
 class _ForwardToStructlog(logging.Handler):
