@@ -27,6 +27,7 @@ def add_commands(command: Callable[[str, str, str], argparse.ArgumentParser]) ->
     logs.add_argument("--json", action="store_true", help="one record a line, as the supervisor wrote it")
     level = command("log-level", "Say or set from which level on the running supervisor writes.", "log-level debug")
     level.add_argument("level", nargs="?", choices=_LEVELS, help="until the end of the run; say it when left out")
+    level.add_argument("--component", metavar="NAME", help="of one component alone, such as postgres")
     reload = command("reload", "Restart Directus in good order; wait until it is ready again.", "reload --timeout 60")
     reload.add_argument("--timeout", type=_seconds, default=120.0, metavar="S", help="0 does not wait (default 120)")
 

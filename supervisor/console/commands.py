@@ -29,7 +29,7 @@ def run(options: argparse.Namespace, environ: Mapping[str, str], cwd: Path) -> i
     if options.command == "top":
         return top(environ, cwd)
     if options.command == "log-level":
-        return log_level(environ, cwd, level=options.level)
+        return log_level(environ, cwd, level=options.level, component=options.component)
     if options.command == "reload":
         return reload(environ, cwd, timeout_s=options.timeout)
     return logs(
@@ -82,16 +82,24 @@ def logs(
     return _with_client(environ, cwd, ask)
 
 
-def log_level(environ: Mapping[str, str], cwd: Path, *, level: str | None) -> int:
-    """Print from which level on lines are written, or set it until the end of the run."""
+def log_level(environ: Mapping[str, str], cwd: Path, *, level: str | None, component: str | None) -> int:
+    """Print from which level on lines are written, or set it until the end of the run, of one component or of all."""
+
+    if component and level is None:
+        _complain("Name the level that the component is to have, such as `log-level debug --component postgres`.")
+        return ExitCode.USAGE
 
     def ask(client: Client) -> int:
         if level is None:
             _write(client.status()["log"]["level"] + "\n")
             return ExitCode.STOPPED
-        taken, message = client.control("/control/log-level", urlencode({"level": level}))
+        form = {"level": level, **({"component": component} if component else {})}
+        taken, message = client.control("/control/log-level", urlencode(form))
+        if not taken:
+            _complain(message)
+            return FAILED
         _write(message + "\n")
-        return ExitCode.STOPPED if taken else FAILED
+        return ExitCode.STOPPED
 
     return _with_client(environ, cwd, ask)
 

@@ -65,6 +65,11 @@ def test_the_log_level_is_changed_while_it_runs(deployment: Deployment) -> None:
         done = command(deployment, "log-level", "warning")
         assert (done.returncode, done.stderr) == (0, "")
         assert command(deployment, "log-level").stdout == "warning\n"
+        done = command(deployment, "log-level", "debug", "--component", "postgers")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "postgres" in done.stderr
+        assert command(deployment, "log-level", "--component", "postgres").returncode == 64
+        assert "of postgres" in command(deployment, "log-level", "debug", "--component", "postgres").stdout
         process.signal(signal.SIGUSR1)
         process.signal(signal.SIGTERM)
         process.expect_exit(0)
