@@ -84,7 +84,6 @@ def logs(
 
 def log_level(environ: Mapping[str, str], cwd: Path, *, level: str | None, component: str | None) -> int:
     """Print from which level on lines are written, or set it until the end of the run, of one component or of all."""
-
     if component and level is None:
         _complain("Name the level that the component is to have, such as `log-level debug --component postgres`.")
         return ExitCode.USAGE
