@@ -20,10 +20,9 @@ import anyio
 import pytest
 import yaml
 
-from supervisor.dev.ports import free_port
 from supervisor.dev.postgres import PostgresCluster
 from tests.database import Session
-from tests.harness import Deployment, Supervised, children, eventually
+from tests.harness import Deployment, Supervised, children, eventually, free_port
 from tests.releases import Release
 
 REPLICAS = int(os.environ.get("REPLICAS", "10"))
@@ -64,7 +63,7 @@ class Fleet:
 
     def start(self, number: int, deployment: Deployment) -> Replica:
         """Start a container, in the place of the one that has this number."""
-        sockets = {"PORT": str(free_port("127.0.0.1")), "SUPERVISOR_SOCKET": str(deployment.folder / f"{number}.sock")}
+        sockets = {"PORT": str(free_port()), "SUPERVISOR_SOCKET": str(deployment.folder / f"{number}.sock")}
         own = replace(deployment, environ={**deployment.environ, **sockets})
         process = own.start("run", prefix=NAMESPACE)
         self.logs.append(process)
@@ -136,7 +135,7 @@ def fleet() -> Iterator[Fleet]:
 @pytest.fixture
 def steady() -> Iterator[PostgresCluster]:
     """A server of its own that comes back on the same port."""
-    server = PostgresCluster(durable=False, port=free_port("127.0.0.1"))
+    server = PostgresCluster(durable=False, port=free_port())
     anyio.run(server.start)
     anyio.run(server.create_database, "rolling")
     yield server
