@@ -68,7 +68,7 @@ def _asked(cases: list[_Case], directus_dir: Path, node_binary: Path) -> list[di
 
 
 def _answer_of(node_binary: Path, question: str) -> str:
-    argv = [node_binary, "--no-warnings", Path(__file__).with_name("read_configuration.mjs")]
+    argv = [str(node_binary), "--no-warnings", str(Path(__file__).with_name("read_configuration.mjs"))]
     return subprocess.run(argv, input=question, capture_output=True, text=True, timeout=90, check=True).stdout
 
 

@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from supervisor.logs.render import console_renderer, to_json, to_logfmt
 
 NAMES = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
-SCALARS = st.text() | st.integers(-(2**63), 2**64) | st.booleans() | st.none() | st.floats(allow_nan=False, allow_infinity=False)
+SCALARS = (
+    st.text()
+    | st.integers(-(2**63), 2**64)
+    | st.booleans()
+    | st.none()
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
 VALUES = SCALARS | st.lists(SCALARS, max_size=3)
 PAIR = re.compile(r'([^ ="]+)=("(?:[^"\\]|\\.)*"|[^ "]*)(?: |\Z)')
 
