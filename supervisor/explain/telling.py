@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 from supervisor.errors import CATALOGUE, runbook_link
@@ -21,6 +20,7 @@ from supervisor.explain.boot import Boot, Episode, Restart, Trouble
 from supervisor.explain.numbering import Numbers
 from supervisor.incidents.causes import CATALOGUE as INCIDENTS
 from supervisor.lifecycle import State
+from supervisor.logs.timestamp import timestamp_of
 from supervisor.status.facts import PhaseFacts
 
 LAUNCH: Final = "launch"
@@ -215,7 +215,7 @@ def _stamp(at_s: float, *, dated: bool) -> str:
         seconds, milliseconds = divmod(round(at_s % _DAY_S * 1000), 1000)
         return f"{seconds // 3600 % 24:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{milliseconds:03}"
     try:
-        return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return timestamp_of(at_s)
     except (ValueError, OverflowError, OSError):
         return "?"
 

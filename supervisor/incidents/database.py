@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -11,6 +11,7 @@ import asyncpg
 
 from supervisor.errors import SupervisorError
 from supervisor.incidents.good_boot import BootFacts
+from supervisor.logs.timestamp import timestamp
 from supervisor.postgres.connect import connect, judge, quote_identifier, server_version
 from supervisor.postgres.guard_table import GUARD_TABLE
 from supervisor.postgres.target import Target
@@ -88,7 +89,7 @@ async def _last_good(
     recorded = await _fetch(connection, _SQL.format(table=table), began_at)
     had = {str(each["name"]): each["checksum"] for each in recorded or ()}
     return BootFacts(
-        at=_stamp(row[0]["started_at"]),
+        at=timestamp(row[0]["started_at"]),
         supervisor=row[0]["supervisor_version"],
         directus=row[0]["directus_version"],
         snapshot=str(snapshot[0]["snapshot_sha256"]) if snapshot else None,
@@ -110,7 +111,3 @@ async def _fetch(connection: Connection, query: str, began_at: datetime) -> list
         return await connection.fetch(query, began_at)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.DataError):
         return None
-
-
-def _stamp(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

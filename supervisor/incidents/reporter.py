@@ -19,6 +19,7 @@ from supervisor.incidents.good_boot import BootFacts, changes, facts_of, keep_la
 from supervisor.incidents.signs import concerns_database, of_full_disk
 from supervisor.logs import events, setup
 from supervisor.logs.setup import get_log
+from supervisor.logs.timestamp import timestamp
 from supervisor.process.ending import Ending
 from supervisor.process.oom import OomCounter
 from supervisor.settings import Settings
@@ -59,7 +60,7 @@ class Reporter:
     def booting(self, configuration: Configuration) -> None:
         """It is known what boots: from now on it can be compared with the last good boot."""
         self._configuration = configuration
-        self._now = _masked_facts(facts_of(configuration, None, _stamp(self._began_at)))
+        self._now = _masked_facts(facts_of(configuration, None, timestamp(self._began_at)))
         if self._folder is not None:
             self._last_good = read_last(self._folder)
 
@@ -74,7 +75,7 @@ class Reporter:
         if self._folder is None or self._now is None or self._kept_as_good:
             return
         self._kept_as_good = True
-        facts = replace(self._now, at=_stamp(datetime.now(UTC)))
+        facts = replace(self._now, at=timestamp(datetime.now(UTC)))
         work = partial(keep_last, self._folder, facts)
         self._beside.do(f"The good boot could not be kept in {self._folder}", work)
 
@@ -161,7 +162,7 @@ class Reporter:
         _log.emit(events.INCIDENT, **fields)
         shown = _masked(fields)
         if self._folder is not None:
-            at = _stamp(datetime.now(UTC))
+            at = timestamp(datetime.now(UTC))
             identity = {"id": store.id_of(at, str(fields["code"]), setup.boot_id), "timestamp": at}
             document = {**identity, "boot_id": setup.boot_id, **shown}
             work = partial(store.keep, self._folder, document)
@@ -190,7 +191,3 @@ def _masked(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _masked_facts(facts: BootFacts) -> BootFacts:
     return replace(facts, settings={name: setup.redactor.text(text) for name, text in (facts.settings or {}).items()})
-
-
-def _stamp(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

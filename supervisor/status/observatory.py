@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import anyio
@@ -17,6 +16,7 @@ import anyio
 from supervisor import __version__
 from supervisor.lifecycle import State
 from supervisor.logs import setup
+from supervisor.logs.timestamp import timestamp_of
 from supervisor.status import model
 from supervisor.status.facts import PhaseFacts, ProcessFacts
 from supervisor.status.recorder import Recorder
@@ -123,13 +123,13 @@ class Observatory:
         own = own_usage()
         return model.Picture(
             schema_version=model.SCHEMA_VERSION,
-            at=_stamp(now),
+            at=timestamp_of(now),
             supervisor=model.SupervisorView(
                 version=__version__,
                 boot_id=setup.boot_id,
                 pid=os.getpid(),
                 python=platform.python_version(),
-                started_at=_stamp(self._started_s),
+                started_at=timestamp_of(self._started_s),
                 uptime_s=_rounded(now - self._started_s),
                 memory_bytes=own.memory_bytes,
                 cpu_s=_rounded(own.cpu_s),
@@ -138,7 +138,7 @@ class Observatory:
             state=model.StateView(
                 name=facts.state.value,
                 reason=_masked(facts.reason),
-                since=_stamp(facts.since_s),
+                since=timestamp_of(facts.since_s),
                 ready=self._ready(),
                 started=facts.was_ready,
             ),
@@ -171,7 +171,7 @@ class Observatory:
         return model.MigrationsView(
             applied_total=facts.applied_total,
             applied=tuple(
-                model.MigrationView(file=_masked(file), applied_at=_stamp(at_s), duration_s=duration_s)
+                model.MigrationView(file=_masked(file), applied_at=timestamp_of(at_s), duration_s=duration_s)
                 for file, at_s, duration_s in list(facts.applied)[-_SHOWN_MIGRATIONS:]
             ),
             pending=tuple(
@@ -195,7 +195,7 @@ class Observatory:
             cpu_s=_rounded(usage.cpu_s) if usage else None,
             history=tuple(
                 model.SampleView(
-                    at=_stamp(sample.at_s),
+                    at=timestamp_of(sample.at_s),
                     memory_bytes=sample.usage.memory_bytes,
                     cpu_ratio=_rounded_or_none(sample.cpu_ratio),
                 )
@@ -220,7 +220,7 @@ class Observatory:
         if incident is None:
             return None
         return model.IncidentView(
-            at=_stamp(incident.at_s),
+            at=timestamp_of(incident.at_s),
             code=incident.code,
             message=_masked(incident.message),
             remedy=_masked(incident.remedy),
@@ -265,12 +265,8 @@ def _masked_or_none(text: str | None) -> str | None:
     return None if text is None else _masked(text)
 
 
-def _stamp(at_s: float) -> str:
-    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _stamp_or_none(at_s: float | None) -> str | None:
-    return None if at_s is None else _stamp(at_s)
+    return None if at_s is None else timestamp_of(at_s)
 
 
 def _rounded(seconds: float) -> float:
