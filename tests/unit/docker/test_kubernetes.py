@@ -34,6 +34,8 @@ Manifest = dict[str, Any]
 def build(folder: Path) -> list[Manifest]:
     """What kustomize makes of a folder."""
     kustomize = shutil.which("kustomize")
+    if kustomize is None and shutil.which("kubectl") is None:
+        pytest.skip("neither kustomize nor kubectl is installed")
     argv = [kustomize, "build"] if kustomize else ["kubectl", "kustomize"]
     done = subprocess.run([*argv, str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
