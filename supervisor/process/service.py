@@ -255,6 +255,8 @@ class Service:
                 raise
             trouble = Trouble("not_started", f"could not be started: {error.facts['reason']}")
             self._observer.down(trouble.why)
+        # One that died right after its word may have been seen dead first.
+        self._was_ready |= said_ready.is_set()
         if trouble is RELOAD:
             return None
         return _Life(Death(began_s, time.monotonic()), trouble, status)

@@ -104,7 +104,7 @@ def test_a_directus_that_was_ready_once_is_restarted_whatever_it_says(deployment
     }
     with deployment.start("run") as process:
         process.expect_exit(7)
-    assert len(process.of("process.ready")) == 1
+    assert len(process.of("process.started")) == 3
     assert process.failure["code"] == "directus.crash_loop"
 
 

@@ -11,13 +11,16 @@ from tests.unit.scripts import run_script
 START = """
 import os, resource, signal
 from collections import deque
+from contextlib import asynccontextmanager
 from pathlib import Path
 import anyio
+from supervisor import errors
+from supervisor.errors import SupervisorError
 from supervisor.logs.setup import close, set_up
-from supervisor.process.child import ChildSpec
+from supervisor.process.child import ChildSpec, running
 from supervisor.process.init import Init
 from supervisor.process.restart import RestartPolicy
-from supervisor.process.service import Service, ServiceSpec
+from supervisor.process.service import Readiness, Service, ServiceSpec
 
 class Output:
     last_lines = deque(["words"])
@@ -29,13 +32,14 @@ class Observer:
     def down(self, why): pass
     def died(self, ending): pass
 
-def service(init, observer, *argv, backoff_s=600.0, limit=5):
+def service(init, observer, *argv, backoff_s=600.0, limit=5, **more):
     spec = ServiceSpec(
         child=ChildSpec(name="thing", argv=argv, environment={"PATH": os.environ["PATH"]}, cwd=Path("/"),
             stop_timeout_s=1.0, consume=lambda stream, line: None),
         policy=RestartPolicy(backoff_s=backoff_s, factor=1, backoff_max_s=600, jitter=0, stable_s=60, limit=limit,
             window_s=600),
         output=Output(),
+        **more,
     )
     return Service(spec, init, observer)
 
@@ -123,3 +127,30 @@ def test_a_process_that_the_system_could_not_start_is_tried_again_by_the_policy(
     assert restarting["cause"] == "not_started"
     assert restarting["reason"].startswith("could not be started: Too many open files")
     assert len(of(records, "process.started")) == 1
+
+
+def test_a_process_seen_dead_before_its_word_was_heard_was_ready_all_the_same() -> None:
+    records = run_body("""
+        @asynccontextmanager
+        async def seen_dead_first(spec, init):
+            async with running(spec, init) as child:
+                # Its word and its end lie there together when the loop looks next.
+                os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+                yield child
+
+        async def probe():
+            return False
+
+        def explain():
+            return SupervisorError(errors.DIRECTUS_MISCONFIGURED, "explained")
+
+        script = "printf '\\"ready\\"\\n' >&$NODE_CHANNEL_FD; exit 3"
+        readiness = Readiness(timeout_s=20, probe=probe)
+        kept = service(init, Observer(), "sh", "-c", script, backoff_s=0.0, limit=1, start=seen_dead_first,
+            readiness=readiness, explain=explain)
+        try:
+            await kept.keep_running()
+        except SupervisorError as error:
+            assert error.failure is errors.CRASH_LOOP, error
+    """)
+    assert len(of(records, "process.started")) == 2
