@@ -57,7 +57,7 @@ def run_command(deployment: Deployment, *arguments: str, typed: str | None = Non
             stdin=terminal if terminal is not None else subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
     finally:

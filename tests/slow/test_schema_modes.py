@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from functools import partial
 from pathlib import Path
@@ -238,3 +239,35 @@ def test_columns_are_not_narrowed_or_made_stricter_than_their_rows(
     process = deployment.migrate(6)
     assert process.failure["losses"] == [narrowed.replace("1 value", "2 values")]
     assert session.column("SELECT DISTINCT model FROM vehicles") == ["Niva Travel"]
+
+
+def test_an_interrupted_apply_leaves_nothing_half_done_and_the_next_one_converges(
+    bootstrapped_rally: Deployment, session: Session
+) -> None:
+    tables = "SELECT count(*) FROM pg_tables WHERE tablename IN ('vehicles', 'events', 'entry_devices')"
+    tracked = "SELECT count(*) FROM directus_collections"
+
+    with bootstrapped_rally.start("migrate") as process:
+        node = process.wait_for("directus.step", step="schema-apply")["pid"]
+        process.wait_for("schema.plan")
+        os.kill(node, signal.SIGKILL)
+        process.expect_exit(5)
+    assert "signal SIGKILL" in process.failure["message"]
+    assert (session.value(tables), session.value(tracked)) == (0, 0)
+
+    with bootstrapped_rally.start("migrate") as process:
+        node = process.wait_for("directus.step", step="schema-apply")["pid"]
+        process.wait_for("schema.plan")
+        process.signal(signal.SIGTERM)
+        process.expect_exit(128 + signal.SIGTERM, timeout_s=10)
+    assert is_gone(node)
+    assert (session.value(tables), session.value(tracked)) == (0, 0)
+
+    with bootstrapped_rally.start("migrate") as process:
+        node = process.wait_for("directus.step", step="schema-apply")["pid"]
+        process.wait_for("schema.plan")
+        process.signal(signal.SIGKILL)
+        process.expect_exit(-signal.SIGKILL)
+    process = bootstrapped_rally.migrate()
+    assert is_gone(node)
+    assert (session.value(tables), session.value(tracked)) == (3, 11)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import textwrap
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 import yaml
 
 from tests.database import Session
-from tests.harness import Deployment, is_gone
+from tests.harness import Deployment
 
 # What the snapshot of the stand-in's tests holds: one collection with one column.
 SNAPSHOT = {
@@ -166,36 +165,3 @@ def test_tables_of_sql_files_that_got_into_the_snapshot_are_left_alone(
     assert process.of("phase.finished", phase="schema_apply", outcome="unchanged")
     assert (session.column(columns, "positions"), session.applied) == before
     assert session.value("SELECT count(*) FROM directus_collections WHERE collection = 'positions'") == 0
-
-
-@pytest.mark.directus
-def test_an_interrupted_apply_leaves_nothing_half_done_and_the_next_one_converges(
-    bootstrapped_rally: Deployment, session: Session
-) -> None:
-    tables = "SELECT count(*) FROM pg_tables WHERE tablename IN ('vehicles', 'events', 'entry_devices')"
-    tracked = "SELECT count(*) FROM directus_collections"
-
-    with bootstrapped_rally.start("migrate") as process:
-        node = process.wait_for("directus.step", step="schema-apply")["pid"]
-        process.wait_for("schema.plan")
-        os.kill(node, signal.SIGKILL)
-        process.expect_exit(5)
-    assert "signal SIGKILL" in process.failure["message"]
-    assert (session.value(tables), session.value(tracked)) == (0, 0)
-
-    with bootstrapped_rally.start("migrate") as process:
-        node = process.wait_for("directus.step", step="schema-apply")["pid"]
-        process.wait_for("schema.plan")
-        process.signal(signal.SIGTERM)
-        process.expect_exit(128 + signal.SIGTERM, timeout_s=10)
-    assert is_gone(node)
-    assert (session.value(tables), session.value(tracked)) == (0, 0)
-
-    with bootstrapped_rally.start("migrate") as process:
-        node = process.wait_for("directus.step", step="schema-apply")["pid"]
-        process.wait_for("schema.plan")
-        process.signal(signal.SIGKILL)
-        process.expect_exit(-signal.SIGKILL)
-    process = bootstrapped_rally.migrate()
-    assert is_gone(node)
-    assert (session.value(tables), session.value(tracked)) == (3, 11)
