@@ -138,6 +138,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     diff.add_argument("--json", action="store_true", help="as one JSON object")
 
+    command(
+        "compile",
+        "Fill Node.js' cache of compiled code, for a quicker start; without a database: when an image is built.",
+        "RUN directus-supervisor compile",
+    )
+
     config = command("config", "Print the effective settings, where each came from, secrets masked.", "config --json")
     config.add_argument("--json", action="store_true", help="as one JSON object")
 
@@ -332,6 +338,12 @@ def _diff(options: argparse.Namespace, _inbox: SignalInbox) -> int:
     return run_diff(os.environ, Path.cwd(), as_json=options.json)
 
 
+def _compile(_options: argparse.Namespace, _inbox: SignalInbox) -> int:
+    from supervisor.directus.compile_command import run_compile  # noqa: PLC0415
+
+    return run_compile(os.environ, Path.cwd())
+
+
 def _config(options: argparse.Namespace, _inbox: SignalInbox) -> int:
     from supervisor.show_config import show_config  # noqa: PLC0415
 
@@ -373,6 +385,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, SignalInbox], int]]] = 
     "restore": _restore,
     "snapshot": _snapshot,
     "diff": _diff,
+    "compile": _compile,
     "config": _config,
     "health": _health,
     "status": _console,

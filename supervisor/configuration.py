@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from supervisor.directus.compile_cache import CacheRefusedError, prepare_cache
+from supervisor.directus.compile_cache import CacheRefusedError, find_cache
 from supervisor.directus.environment import DirectusEnvironment, read_environment
 from supervisor.directus.install import Installation, find_installation
 from supervisor.directus.js_config import evaluator
@@ -240,7 +240,7 @@ def log_warnings(configuration: Configuration) -> None:
         )
     if configuration.settings.compile_cache_dir is not None:
         try:
-            prepare_cache(configuration.settings.compile_cache_dir, configuration.child_environment)
+            find_cache(configuration.settings.compile_cache_dir, configuration.child_environment)
         except CacheRefusedError as error:
             log.emit(
                 events.CONFIG_WARNING,

@@ -328,6 +328,12 @@ COMMAND_NOT_STARTED = _failure(
     "The system has no process, memory or file descriptor left to start the program with.",
     "Raise the limit named in the message: pids and memory of the container, `ulimit -u`, `ulimit -n`.",
 )
+COMPILE_FAILED = _failure(
+    "compile.failed",
+    ExitCode.CONFIG,
+    "Node.js' cache of compiled code could not be filled.",
+    "Correct what the message names; `run` goes on without the cache, only slower.",
+)
 NO_SUPERVISOR = _failure(
     "control.no_supervisor",
     ExitCode.USAGE,

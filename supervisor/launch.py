@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Final, Self
 import anyio
 
 from supervisor.directus.commands import OutputLog
-from supervisor.directus.node import told_ahead, with_ahead
+from supervisor.directus.compile_cache import CacheRefusedError, find_cache
+from supervisor.directus.node import compile_command, compile_environment, room_for_two, told_ahead, with_ahead
 from supervisor.errors import SupervisorError
 from supervisor.logs import events
 from supervisor.logs.setup import get_log
 from supervisor.process.child import Child, ChildSpec, Spawned, running
-from supervisor.process.memory import limit_mb
+from supervisor.process.last_words import last_words
 
 if TYPE_CHECKING:
     from supervisor.configuration import Configuration
     from supervisor.process.init import Init
 
 DIRECTUS: Final = "directus"
-# Two of Directus' processes at once, of about 250 MB each while they load, and what else there is.
-_ROOM_MB: Final = 1000.0
+_UNFILLED: Final = {"type": "unfilled"}
 _log = get_log("process")
 
 
@@ -66,9 +66,12 @@ class Launch:
         self._child: Child | None = None
         self._hold = AsyncExitStack()
         self._hear: Callable[[object], None] | None = None
+        self._unfilled = anyio.Event()
 
     def _deliver(self, message: object) -> None:
-        if self._hear is not None:
+        if message == _UNFILLED:
+            self._unfilled.set()
+        elif self._hear is not None:
             self._hear(message)
 
     @property
@@ -107,8 +110,7 @@ class Launch:
 
     async def make_room(self) -> None:
         """End what was started ahead when memory is short, as another process of Directus is to be started."""
-        limit = limit_mb()
-        if limit is not None and limit < _ROOM_MB:
+        if not room_for_two():
             await self._let_go()
 
     async def _let_go(self) -> None:
@@ -121,14 +123,51 @@ class Launch:
         """Run Directus for the duration of the context: the one that was started ahead if it still waits, else anew."""
         child = self._child
         self._child = None
+        self._hear = spec.on_message
         if child is None or not child.running:
             await self._let_go()
-            async with running(spec, init) as child:
+            async with running(replace(spec, on_message=self._deliver), init) as child:
                 yield child
             return
         async with self._hold.pop_all():
-            self._hear = spec.on_message
             # Its life begins here, with all that is counted from then on.
             child.started_s = time.monotonic()
             child.send("go")
             yield child
+
+    async def fill_cache(self, init: Init) -> None:
+        """Fill the compile cache once Directus says that it is not filled; of low priority, and never in its way."""
+        await self._unfilled.wait()
+        configuration = self._configuration
+        environment = configuration.child_environment
+        try:
+            own = find_cache(configuration.settings.compile_cache_dir, environment).own
+        except CacheRefusedError:
+            own = None
+        if own is None:
+            return
+        output = OutputLog("compile", "directus")
+        spec = ChildSpec(
+            name="compile",
+            argv=compile_command(configuration.installation),
+            environment=compile_environment(environment, own, leash=True),
+            cwd=configuration.installation.directory,
+            stop_timeout_s=configuration.settings.stop_timeout_s,
+            consume=output.consume,
+            # It says nothing, but learns of our end by the channel.
+            on_message=lambda _message: None,
+            ends=True,
+        )
+        began = time.monotonic()
+        try:
+            async with running(spec, init) as child:
+                status = await child.wait()
+        except SupervisorError as error:
+            _log.emit(events.CACHE_NOT_FILLED, message=error.message)
+            return
+        if status.shell_code == 0:
+            _log.emit(events.CACHE_FILLED, path=str(own), duration_s=round(time.monotonic() - began, 3))
+        else:
+            _log.emit(
+                events.CACHE_NOT_FILLED, message=f"it ended with {status}: {last_words(output.last_lines) or 'no word'}"
+            )

@@ -185,7 +185,8 @@ class _Engine:
         self.lifecycle.on_move(on_move)
         try:
             with one_error():
-                async with kept_beside(beside, beside_observer):
+                async with kept_beside(beside, beside_observer), anyio.create_task_group() as group:
+                    group.start_soon(self._directus.fill_cache, self._init)
                     await directus.keep_running()
         except ServiceEnded as ended:
             if self._signals.stopped_by is None:

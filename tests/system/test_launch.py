@@ -99,20 +99,32 @@ def test_it_is_not_started_ahead_where_a_step_could_change_it_or_nobody_wants_it
         assert not process.of("directus.ahead"), text
 
 
-def test_compiled_code_is_kept_in_a_folder_that_is_ours_alone(deployment: Deployment, session: Session) -> None:
+def test_a_cache_that_is_not_filled_is_filled_beside_directus_once_it_serves(deployment: Deployment) -> None:
     modules = Path(deployment.environ["SUPERVISOR_DIRECTUS_DIR"], "node_modules/@directus/api/dist/cli/index.js")
     modules.write_text(
         "export const answer = 42;\nconsole.log(process.execArgv.length, process.env.NODE_COMPILE_CACHE);"
     )
     cache = deployment.folder / "cache"
     deployment.environ["SUPERVISOR_COMPILE_CACHE_DIR"] = str(cache)
+    deployment.environ["SUPERVISOR_LOG_LEVEL"] = "debug"
     ours = cache / f"directus-supervisor-node-{os.geteuid()}"
-    with held_up(deployment, session) as process:
-        eventually(lambda: any(path.is_file() for path in ours.rglob("*")), timeout_s=20)
+    with deployment.start("run") as process:
+        assert process.wait_for("directus.cache_filled")["path"] == str(ours)
+        assert any(path.name.startswith("filled-") for path in ours.rglob("*"))
+        assert httpx.get(f"{deployment.url}/server/ping", trust_env=False).text == "pong"
         process.signal(signal.SIGTERM)
         process.expect_exit(0)
+    (filling,) = process.of("process.exited", process="compile")
+    assert filling["expected"]
+    assert is_gone(filling["pid"])
+
+
+def test_a_folder_for_compiled_code_that_others_can_write_to_is_a_warning(deployment: Deployment) -> None:
+    cache = deployment.folder / "cache"
+    deployment.environ["SUPERVISOR_COMPILE_CACHE_DIR"] = str(cache)
+    ours = cache / f"directus-supervisor-node-{os.geteuid()}"
+    ours.mkdir(parents=True)
     ours.chmod(0o777)
     with deployment.start("run") as process:
         warning = process.wait_for("config.warning")
     assert "others can write" in warning["message"]
-    let_go(session)
