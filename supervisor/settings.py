@@ -58,9 +58,9 @@ class Settings:
     compile_cache_dir: Path | None = _setting(
         kinds.PATH,
         None,
-        "Folder for Node.js' cache of compiled code, about 25 MB, best on a volume or filled in the image: a folder in "
-        "it that only this user can write to. Unset: `$XDG_CACHE_HOME` or `~/.cache`. `NODE_COMPILE_CACHE` goes before "
-        "it, `NODE_DISABLE_COMPILE_CACHE=1` turns it off.",
+        "Folder for Node.js' cache of compiled code, 11 MB, filled by `compile` or beside the first start: in it a "
+        "folder that this user alone can write to, or else one of root's, which is read. Unset: `$XDG_CACHE_HOME` or "
+        "`~/.cache`. `NODE_COMPILE_CACHE` goes before it, `NODE_DISABLE_COMPILE_CACHE=1` turns it off.",
     )
     sql_dir: Path = _setting(
         kinds.PATH, Path("sql"), "Folder that holds `pre-schema/` and `post-schema/` with the SQL files."

@@ -87,7 +87,7 @@ def own_cache(parent: Path) -> Path:
     except OSError as error:
         raise CacheRefusedError(f"{folder} cannot be made: {error.strerror}") from None
     _refuse_unsafe(folder)
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         raise CacheRefusedError(f"{folder} cannot be written to")
     return folder
 
@@ -117,7 +117,7 @@ def filled_with(cache: CompileCache, mark: str) -> list[Path]:
 def _filled_in(parent: Path) -> Iterator[Path]:
     for user in dict.fromkeys((os.geteuid(), _ROOT)):
         folder = _folder_of(user, parent)
-        writable = user == os.geteuid() and os.access(folder, os.W_OK)
+        writable = user == os.geteuid() and os.access(folder, os.W_OK, effective_ids=True)
         with suppress(CacheRefusedError):
             if not writable:
                 _refuse_unsafe(folder)

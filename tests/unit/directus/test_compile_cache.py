@@ -156,15 +156,16 @@ def test_a_folder_of_nodes_in_it_that_others_can_write_to_is_not_read(image: Pat
         assert filled_with(find_cache(image, {"HOME": str(home)}), "filled-abc") == []
 
 
-def test_the_users_own_folder_on_a_read_only_device_is_read(
-    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own = find_cache(tmp_path, {}).own
-    assert own is not None
-    # Nothing less than a mount is read-only for root.
-    writable = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: tmp_path != Path(path).parent and writable(path, mode))
-    assert find_cache(tmp_path, {"HOME": str(home)}) == CompileCache(home / ".cache" / NAME, (own,))
+@as_root
+@pytest.mark.usefixtures("image")
+def test_the_users_own_folder_on_a_read_only_device_is_read(home: Path) -> None:
+    volume = home / "volume"
+    with acting_as(OTHER_USER):
+        own = find_cache(volume, {}).own
+        assert own is not None
+        # As good as a mount that is read-only.
+        own.chmod(0o500)
+        assert find_cache(volume, {"HOME": str(home)}) == CompileCache(home / ".cache" / own.name, (own,))
 
 
 def test_the_mark_is_that_of_one_directus_at_one_place(tmp_path: Path) -> None:
