@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    # A shell gives its background jobs ignored interrupts, nohup an ignored hangup. Every child would inherit that, while
+    # A shell gives background jobs ignored interrupts, nohup an ignored hangup. Every child would inherit that, while
     # a handler, though it does nothing, is not inherited.
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
