@@ -2,93 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sized
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-from supervisor import errors
 from supervisor.explain.bounded import BothEnds
 from supervisor.explain.narrate import is_told, sentence
 from supervisor.explain.record import Record
 from supervisor.explain.restart_cause import cause_of, remedy_of
+from supervisor.explain.trouble import Episode, Restart, Trouble, last_of, merge, trouble_of
 from supervisor.lifecycle import State
 from supervisor.logs import events
-from supervisor.process.last_words import last_words
 from supervisor.status.facts import DIRECTUS, Facts
 
 _MOST_NAMES: Final = 100
 _LOOKED_BACK: Final = 20
-_LONGEST_MESSAGE: Final = 2000
-_KEPT_LINES: Final = 12
-_LONGEST_LINE: Final = 500
 # An incident and the restart that follows from it are told at the same moment.
 _SAME_MOMENT_S: Final = 10.0
 _PHASE_ENDS: Final = frozenset({events.PHASE_FINISHED.name, events.PHASE_FAILED.name})
-
-
-@dataclass(slots=True)
-class Episode:
-    """Something worth telling that is neither a failure nor a restart; the same thing again is counted."""
-
-    at_s: float
-    level: str
-    event: str
-    text: str
-    remedy: str | None = None
-    count: int = 1
-    last_s: float = 0.0
-
-
-@dataclass(slots=True)
-class Trouble:
-    """What stopped a boot, or ended a process.
-
-    Attributes:
-        at_s: Unix seconds.
-        code: stable name, of the catalogue of failures or ``process.`` and the reason of a restart.
-        message: the cause, one sentence.
-        remedy: what to do, one sentence.
-        runbook: where more is to be read; None where the log does not say it.
-        exit_code: the supervisor's own, when it ended of this.
-        place: the phase or the process.
-        details: what else is known: ``excerpt``, ``exit_status``, ``signal``, ``oom``, ``uptime_s``, ``restarts``,
-            ``changed``, ``postgres``.
-        lines: what was written last before it.
-        of: the event that told of it.
-    """
-
-    at_s: float
-    code: str
-    message: str
-    remedy: str
-    runbook: str | None = None
-    exit_code: int | None = None
-    place: str | None = None
-    details: dict[str, Any] = field(default_factory=dict)
-    lines: tuple[str, ...] = ()
-    of: str = ""
-
-
-@dataclass(slots=True)
-class Restart:
-    """One restart of a process, and why."""
-
-    at_s: float
-    process: str
-    why: str
-    trouble: Trouble
-    uptime_s: float | None
-    delay_s: float | None
-    number: int | None
-    limit: int | None
-    ready_after_s: float | None = None
-
-
-_DETAILS: Final = (
-    "excerpt", "exit_status", "signal", "oom", "uptime_s", "restarts", "changed", "postgres", "file", "line", "losses",
-    "problems", "last_status",
-)  # fmt: skip
 
 
 class Boot:
@@ -225,7 +156,7 @@ class Boot:
     def _incident(self, at_s: float, record: Record) -> None:
         trouble = trouble_of(at_s, record)
         if self.failure is not None and self.failure.code == trouble.code:
-            _merge(self.failure, trouble)
+            merge(self.failure, trouble)
             return
         if trouble.exit_code is not None:
             self.failure = trouble
@@ -241,7 +172,7 @@ class Boot:
         """The trouble as an incident has told it already, with what is new of it; or itself."""
         for earlier in self.troubles.newest_first():
             if earlier.code == trouble.code and trouble.at_s - earlier.at_s < _SAME_MOMENT_S:
-                _merge(earlier, trouble)
+                merge(earlier, trouble)
                 return earlier
         return trouble
 
@@ -253,14 +184,14 @@ class Boot:
             f"The phase {phase} failed; the line that tells why is not in this log.",
             "Get the rest of the log, or run `directus-supervisor migrate` to see the failure again.",
             place=phase,
-            lines=_last_of(record.before),
+            lines=last_of(record.before),
         )
 
     def _exited(self, _at_s: float, record: Record) -> None:
         if record.fields.get("expected") is not True and len(self.exits) < _MOST_NAMES:
             self.exits[str(record.fields["process"])] = record
         if self.failed_phase is not None and not self.failed_phase.lines:
-            self.failed_phase.lines = _last_of(record.before)
+            self.failed_phase.lines = last_of(record.before)
 
     def _not_ready(self, _at_s: float, record: Record) -> None:
         if len(self.exits) < _MOST_NAMES:
@@ -279,7 +210,7 @@ class Boot:
             f"{process} {why}.",
             remedy_of(cause),
             place=process,
-            lines=_last_of(last.before) if last is not None else (),
+            lines=last_of(last.before) if last is not None else (),
         )
         earlier = next(self.troubles.newest_first(), None)
         if earlier is not None and _same(at_s, process, earlier.at_s, earlier.place):
@@ -332,47 +263,6 @@ class Boot:
 
 def _same(at_s: float, place: str | None, other_s: float, other_place: str | None) -> bool:
     return place == other_place and at_s - other_s < _SAME_MOMENT_S
-
-
-def trouble_of(at_s: float, record: Record) -> Trouble:
-    """What an event tells of a failure; what it leaves open comes from the catalogue of failures."""
-    fields = record.fields
-    code = str(fields.get("code", "unknown"))
-    entry = errors.CATALOGUE.get(code)
-    message = fields.get("message") or (entry.meaning if entry else "The line that tells of the failure is not whole.")
-    remedy = fields.get("remedy") or (entry.remedy if entry else "See the runbook.")
-    lines = fields.get("last_lines") or record.before
-    return Trouble(
-        at_s,
-        code,
-        str(message)[:_LONGEST_MESSAGE],
-        str(remedy)[:_LONGEST_MESSAGE],
-        runbook=fields.get("runbook"),
-        exit_code=fields.get("exit_code"),
-        place=fields.get("process") or fields.get("phase"),
-        details={name: fields[name] for name in _DETAILS if fields.get(name) not in (None, "", [])},
-        lines=_last_of(lines),
-        of=record.event,
-    )
-
-
-def _last_of(lines: Sequence[Any]) -> tuple[str, ...]:
-    kept = [str(line)[:_LONGEST_LINE] for line in lines]
-    words = last_words(kept)
-    if words is None or words in kept[-_KEPT_LINES:]:
-        return tuple(kept[-_KEPT_LINES:])
-    # A dump that is longer than what is kept has its reason at its beginning.
-    return words, "…", *kept[2 - _KEPT_LINES :]
-
-
-def _merge(into: Trouble, other: Trouble) -> None:
-    """Add to a trouble what another line tells of the same one."""
-    into.details = {**other.details, **into.details}
-    into.lines = into.lines or other.lines
-    into.place = into.place or other.place
-    into.runbook = into.runbook or other.runbook
-    if into.exit_code is None:
-        into.exit_code = other.exit_code
 
 
 _FOLDS: Final[dict[str, Callable[[Boot, float, Record], None]]] = {

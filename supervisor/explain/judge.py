@@ -67,7 +67,7 @@ def judge(
         input=replace(source, remarks=tuple(remarks)),
         verdict=verdict_of(told, lost),
         boots=tuple(boots),
-        boots_left_out=ledger.forgotten.count + sum(map(len, lanes)) - len(boots),
+        boots_left_out=ledger.forgotten + sum(map(len, lanes)) - len(boots),
     )
 
 

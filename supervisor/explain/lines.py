@@ -20,13 +20,11 @@ class Progress:
     Attributes:
         bytes: read so far, after decompression.
         cut_lines: lines longer than `LONGEST_LINE`, of which the rest was dropped.
-        ends_within_a_line: whether the last line has no newline.
         broken: why the reading ended before the end; None when it did not.
     """
 
     bytes: int = 0
     cut_lines: int = 0
-    ends_within_a_line: bool = False
     broken: str | None = None
 
 
@@ -66,7 +64,6 @@ def line_batches(read: Callable[[int], bytes], progress: Progress) -> Iterator[l
         if lines:
             yield lines
     if carry:
-        progress.ends_within_a_line = True
         yield [carry]
 
 

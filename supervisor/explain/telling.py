@@ -16,8 +16,9 @@ from supervisor.explain.account import (
     RestartAccount,
     TroubleAccount,
 )
-from supervisor.explain.boot import Boot, Episode, Restart, Trouble
+from supervisor.explain.boot import Boot
 from supervisor.explain.numbering import Numbers
+from supervisor.explain.trouble import Episode, Restart, Trouble
 from supervisor.incidents.causes import CATALOGUE as INCIDENTS
 from supervisor.lifecycle import State
 from supervisor.logs.timestamp import timestamp_of

@@ -177,6 +177,7 @@ def test_no_two_modules_import_each_other(path: Path) -> None:
         "explain.scan",
         "explain.telling",
         "explain.text",
+        "explain.trouble",
         "explain.verdict",
     ],
 )
