@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sized
+from collections import Counter
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -11,11 +12,12 @@ from supervisor.explain.narrate import is_told, sentence
 from supervisor.explain.record import Record
 from supervisor.explain.restart_cause import cause_of, remedy_of
 from supervisor.explain.trouble import Episode, Restart, Trouble, last_of, merge, trouble_of
+from supervisor.incidents.causes import GIVEN_UP
 from supervisor.lifecycle import State
 from supervisor.logs import events
 from supervisor.status.facts import DIRECTUS, Facts
 
-_MOST_NAMES: Final = 100
+_MOST_NAMES: Final = 300
 _LOOKED_BACK: Final = 20
 # An incident and the restart that follows from it are told at the same moment.
 _SAME_MOMENT_S: Final = 10.0
@@ -44,12 +46,14 @@ class Boot:
         self.command: str | None = None
         self.episodes: BothEnds[Episode] = BothEnds(20, 40)
         self.restarts: BothEnds[Restart] = BothEnds(3, 10)
+        self.restarts_of: Counter[str] = Counter()
         self.troubles: BothEnds[Trouble] = BothEnds(2, 6)
         self.failure: Trouble | None = None
         self.failed_phase: Trouble | None = None
         self.given_up: dict[str, Trouble] = {}
         self.exits: dict[str, Record] = {}
         self.signals: list[str] = []
+        self.stopped_by: list[str] = []
         self.exit_code: int | None = None
         self.uptime_s: float | None = None
         self.earlier = 0
@@ -64,11 +68,11 @@ class Boot:
         fields = record.fields
         self._follow_phase(at_s, record)
         try:
-            if self._has_room():
-                self.facts.take(record.event, at_s, self._as_today(record))
+            self.facts.take(record.event, at_s, self._as_today(record))
         except (KeyError, ValueError, TypeError, AttributeError):
             # A line that was cut short, or one of another version.
             self.strange += 1
+        self._bound()
         fold = _FOLDS.get(record.event)
         if fold is not None:
             with suppress(KeyError):
@@ -83,10 +87,18 @@ class Boot:
             return record.fields
         return {**record.fields, "cause": cause_of(record.fields)}
 
-    def _has_room(self) -> bool:
+    def _bound(self) -> None:
         facts = self.facts
-        kept: tuple[Sized, ...] = (facts.phases, facts.pending, facts.processes, facts.exits, facts.incidents)
-        return max(len(each) for each in kept) < _MOST_NAMES
+        kept: tuple[MutableMapping[Any, Any], ...] = (
+            facts.phases,
+            facts.pending,
+            facts.processes,
+            facts.exits,
+            facts.incidents,
+        )
+        for names in kept:
+            if len(names) > _MOST_NAMES:
+                names.popitem()
 
     def _follow_phase(self, at_s: float, record: Record) -> None:
         """A phase that speaks has begun: the line that says so is left out of a log at level info."""
@@ -140,12 +152,17 @@ class Boot:
             self.state_reason = str(record.fields.get("reason", ""))
 
     def _signalled(self, _at_s: float, record: Record) -> None:
-        self.signals = [*self.signals[-9:], record.fields["signal"]]
+        name = str(record.fields["signal"])
+        self.signals = [*self.signals[-9:], name]
+        if str(record.fields.get("action", "")).startswith("stop") and name not in self.stopped_by:
+            self.stopped_by = [*self.stopped_by[-9:], name]
 
     def _stopped(self, _at_s: float, record: Record) -> None:
         self.state = State.STOPPED
         self.uptime_s = record.fields.get("uptime_s")
         self.exit_code = record.fields.get("exit_code", 0)
+        # What failed when it was to stop already ended nothing.
+        self.failed_phase = None
 
     def _failed(self, at_s: float, record: Record) -> None:
         trouble = self._told_before(trouble_of(at_s, record))
@@ -162,14 +179,21 @@ class Boot:
             self.failure = trouble
             self.exit_code = trouble.exit_code
         restart = next(self.restarts.newest_first(), None)
-        if restart is not None and _same(at_s, trouble.place, restart.at_s, restart.process) and not restart.trouble.of:
+        if restart is not None and not restart.trouble.of and _same(trouble, restart.trouble):
             restart.trouble = trouble
+            return
+        if trouble.code == GIVEN_UP.code:
+            self._give_up(trouble)
             return
         if not self._is_old(at_s) or trouble is self.failure:
             self.troubles.append(trouble)
 
     def _told_before(self, trouble: Trouble) -> Trouble:
         """The trouble as an incident has told it already, with what is new of it; or itself."""
+        if self.failure is not None and self.failure.code == trouble.code:
+            # However long the end of the other processes took.
+            merge(self.failure, trouble)
+            return self.failure
         for earlier in self.troubles.newest_first():
             if earlier.code == trouble.code and trouble.at_s - earlier.at_s < _SAME_MOMENT_S:
                 merge(earlier, trouble)
@@ -213,9 +237,11 @@ class Boot:
             lines=last_of(last.before) if last is not None else (),
         )
         earlier = next(self.troubles.newest_first(), None)
-        if earlier is not None and _same(at_s, process, earlier.at_s, earlier.place):
+        if earlier is not None and _same(trouble, earlier):
             earlier.lines = earlier.lines or trouble.lines
             trouble = earlier
+        if process in self.restarts_of or len(self.restarts_of) < _MOST_NAMES:
+            self.restarts_of[process] += 1
         self.restarts.append(
             Restart(
                 at_s,
@@ -243,10 +269,17 @@ class Boot:
 
     def _given_up(self, at_s: float, record: Record) -> None:
         # Without a remedy it ended as it may.
-        if record.fields.get("remedy") and len(self.given_up) < _MOST_NAMES:
+        if record.fields.get("remedy"):
             trouble = trouble_of(at_s, record)
-            trouble.code = "process.given_up"
-            self.given_up[str(record.fields["process"])] = trouble
+            trouble.code = GIVEN_UP.code
+            self._give_up(trouble)
+
+    def _give_up(self, trouble: Trouble) -> None:
+        """Of a process that is given up an incident tells, and an event of its own."""
+        if (told := self.given_up.get(str(trouble.place))) is not None:
+            merge(told, trouble)
+        elif len(self.given_up) < _MOST_NAMES:
+            self.given_up[str(trouble.place)] = trouble
 
     @property
     def reached(self) -> State:
@@ -261,8 +294,10 @@ class Boot:
         return State.MIGRATING if self.facts.phases else State.STARTING
 
 
-def _same(at_s: float, place: str | None, other_s: float, other_place: str | None) -> bool:
-    return place == other_place and at_s - other_s < _SAME_MOMENT_S
+def _same(trouble: Trouble, earlier: Trouble) -> bool:
+    """Whether two lines tell of the same thing; a reload may follow a crash at once."""
+    same = trouble.code == earlier.code and trouble.place == earlier.place
+    return same and trouble.at_s - earlier.at_s < _SAME_MOMENT_S
 
 
 _FOLDS: Final[dict[str, Callable[[Boot, float, Record], None]]] = {

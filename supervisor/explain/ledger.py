@@ -75,7 +75,9 @@ class Ledger:
         return f"\0{record.source}\0{number}"
 
     def _forget(self) -> None:
-        key = next(iter(self._boots))
+        # A replica that is up and quiet speaks less often than one that fails over and over.
+        ended = (key for key, boot in self._boots.items() if boot.exit_code is not None)
+        key = next(ended, None) or next(iter(self._boots))
         del self._boots[key]
         if len(self._forgotten_ids) < _MOST_FORGOTTEN:
             self._forgotten_ids.add(key)

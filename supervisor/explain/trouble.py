@@ -74,8 +74,8 @@ class Restart:
 
 
 _DETAILS: Final = (
-    "excerpt", "exit_status", "signal", "oom", "uptime_s", "restarts", "changed", "postgres", "file", "line", "losses",
-    "problems", "last_status",
+    "excerpt", "exit_status", "signal", "oom", "uptime_s", "restarts", "changed", "last_good_boot", "postgres", "file",
+    "line", "losses", "problems", "last_status",
 )  # fmt: skip
 
 
@@ -95,7 +95,12 @@ def trouble_of(at_s: float, record: Record) -> Trouble:
         runbook=fields.get("runbook"),
         exit_code=fields.get("exit_code"),
         place=fields.get("process") or fields.get("phase"),
-        details={name: fields[name] for name in _DETAILS if fields.get(name) not in (None, "", [])},
+        # That nothing has changed is something to know, too.
+        details={
+            name: fields[name]
+            for name in _DETAILS
+            if fields.get(name) not in (None, "") and (fields[name] != [] or name == "changed")
+        },
         lines=last_of(lines),
         of=record.event,
     )
