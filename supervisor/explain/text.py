@@ -33,8 +33,8 @@ _WORDS: Final = {
     "vanished": "ENDED WITHOUT A WORD",
     "unfinished": "NOT READY when the log ends",
 }
-# What a terminal would take for a command.
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# What a terminal would take for a command, and halves of characters, which cannot be written.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
