@@ -122,6 +122,10 @@ class Reporter:
                 asked = {"postgres": {**answer.state, "disk_full": full}}
         return {**self._compared(last_good), **asked}
 
+    def has_told_of(self, error: Exception) -> bool:
+        """Whether this failure was told as the one that ends the run."""
+        return self._told is error
+
     def ended_by(self, error: Exception) -> Exception:
         """The failure that ends the process; tells of it unless that was done when it happened.
 
