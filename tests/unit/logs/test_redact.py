@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import time
+from base64 import b64encode, urlsafe_b64encode
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import assume, given
@@ -215,3 +217,32 @@ def test_credentials_are_searched_in_linear_time(piece: str) -> None:
     redactor.text(text)
     redactor.may_concern(text.encode())
     assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize("kept", ["", "-._~!*'()", "-._~!*'();,/?:@&=+$#", "*-._"])
+@given(secret=st.text(min_size=4, max_size=30).filter(lambda text: text.isprintable() and not text.isalnum()))
+def test_no_known_secret_survives_in_a_url(kept: str, secret: str) -> None:
+    redactor = Redactor([secret])
+    for text in (quote(secret, safe=kept), quote(secret, safe=kept).replace("%20", "+"), quote_plus(secret)):
+        for spelled in {text, re.sub("%..", lambda match: match[0].lower(), text)}:
+            line = f"GET /items?search={spelled}&limit=1"
+            assert redactor.may_concern(line.encode())
+            assert redactor.text(line) == f"GET /items?search={MASK}&limit=1"
+
+
+@given(
+    secret=st.text(st.characters(codec="utf-8"), min_size=8, max_size=40),
+    before=st.binary(max_size=4),
+    after=st.binary(max_size=4),
+)
+def test_no_known_secret_survives_in_base64(secret: str, before: bytes, after: bytes) -> None:
+    redactor = Redactor([secret])
+    for encode in (b64encode, urlsafe_b64encode):
+        encoded = encode(before + secret.encode() + after).decode()
+        assert redactor.may_concern(encoded.encode())
+        rest = redactor.text(encoded).replace(MASK, "")
+        assert len(rest) <= len(before + after) / 3 * 4 + 8
+
+
+def test_a_short_secret_is_not_looked_for_in_base64() -> None:
+    assert Redactor(["abcd"]).text(b64encode(b"abcd").decode()) == "YWJjZA=="
