@@ -10,7 +10,7 @@ from typing import Any, Final
 from supervisor.explain.bounded import BothEnds
 from supervisor.explain.narrate import is_told, sentence
 from supervisor.explain.record import Record
-from supervisor.explain.restart_cause import cause_of, remedy_of
+from supervisor.explain.restart_cause import RELOAD, cause_of, remedy_of
 from supervisor.explain.trouble import Episode, Restart, Trouble, last_of, merge, trouble_of
 from supervisor.incidents.causes import GIVEN_UP
 from supervisor.lifecycle import State
@@ -240,7 +240,7 @@ class Boot:
         if earlier is not None and _same(trouble, earlier):
             earlier.lines = earlier.lines or trouble.lines
             trouble = earlier
-        if process in self.restarts_of or len(self.restarts_of) < _MOST_NAMES:
+        if cause != RELOAD and (process in self.restarts_of or len(self.restarts_of) < _MOST_NAMES):
             self.restarts_of[process] += 1
         self.restarts.append(
             Restart(

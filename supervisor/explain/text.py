@@ -17,6 +17,7 @@ from supervisor.explain.account import (
     TroubleAccount,
 )
 from supervisor.explain.facts import changes_of, facts_of
+from supervisor.explain.restart_cause import RELOAD
 from supervisor.explain.spans import span
 from supervisor.explain.verdict import ended_by_itself
 
@@ -232,7 +233,7 @@ def _restart(restart: RestartAccount, style: Style, said: set[tuple[str, ...]]) 
         yield style.paint(" " * 16 + "| the same last lines as before", "soft")
     else:
         yield from _words(words, style, " " * 16)
-    if (restart.process, remedy) not in said:
+    if (restart.process, remedy) not in said and restart.trouble.code != f"process.{RELOAD}":
         yield style.wrapped(f"to do: {remedy}", " " * 23, " " * 16)
     said |= {(restart.process, *words), (restart.process, remedy)}
 

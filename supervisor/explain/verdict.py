@@ -7,6 +7,7 @@ from typing import Final
 
 from supervisor.explain.account import Action, BootAccount, RestartAccount, TroubleAccount, Verdict
 from supervisor.explain.facts import changes_of
+from supervisor.explain.restart_cause import RELOAD
 from supervisor.explain.spans import span
 
 # So many restarts of one boot are worth a word although it is up.
@@ -243,9 +244,10 @@ def _again(boot: BootAccount) -> list[Action]:
 
 
 def _restarted(boot: BootAccount) -> tuple[str, list[Action]]:
-    if not boot.restarts_total:
+    unasked = [each for each in boot.restarts if each.trouble.code != f"process.{RELOAD}"]
+    if not unasked or not boot.restarts_by_process:
         return "", []
-    last = boot.restarts[-1]
+    last = unasked[-1]
     most, *others = sorted(boot.restarts_by_process.items(), key=lambda item: -item[1])
     counts = ", ".join([f"{most[0]} was restarted {_times(most[1])}", *(f"{name} {_times(n)}" for name, n in others)])
     which = f"; the last time {last.process}," if others else ", last"
@@ -253,7 +255,7 @@ def _restarted(boot: BootAccount) -> tuple[str, list[Action]]:
     if any(each.place == last.process for each in boot.given_up):
         # What to do about that says it all.
         return text, []
-    worth = boot.restarts_total >= _MANY_RESTARTS or last.trouble.code not in _PASSING or not _came_back(last)
+    worth = most[1] >= _MANY_RESTARTS or last.trouble.code not in _PASSING or not _came_back(last)
     return text, _of_troubles([last.trouble]) if worth else []
 
 
@@ -261,7 +263,7 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-_PASSING: Final = frozenset({"process.exit", "process.reload"})
+_PASSING: Final = frozenset({"process.exit"})
 
 
 def _came_back(restart: RestartAccount) -> bool:

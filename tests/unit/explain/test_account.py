@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -271,12 +272,15 @@ def test_a_reload_right_after_a_crash_is_told_as_a_reload(tmp_path: Path) -> Non
     account = account_of(tmp_path, log.text)
     crash, reload = account.boots[0].restarts
     assert (crash.trouble.code, reload.trouble.code) == ("process.signal", "process.reload")
+    assert (
+        "directus was restarted once, last at 2026-01-31T03:00:05Z: directus ended with signal" in account.verdict.text
+    )
     assert not account.boots[0].troubles
 
 
 def test_a_failure_that_takes_long_to_end_is_told_once_with_all_that_is_known(tmp_path: Path) -> None:
     log = Log().becomes_ready()
-    failure = {"code": "directus.crash_loop", "message": "too often", "remedy": "Look.", "exit_code": 7}
+    failure: dict[str, Any] = {"code": "directus.crash_loop", "message": "too often", "remedy": "Look.", "exit_code": 7}
     log.say("incident", "error", **failure, process="directus", last_lines=["out of luck"])
     log.say("supervisor.failed", "error", after_s=30.0, **failure)
     (boot,) = account_of(tmp_path, log.text).boots
@@ -288,7 +292,7 @@ def test_a_failure_that_takes_long_to_end_is_told_once_with_all_that_is_known(tm
 
 def test_a_process_that_was_given_up_is_told_once(tmp_path: Path) -> None:
     log = Log().becomes_ready()
-    told = {"message": "worker ended 3 times", "remedy": "Read its last lines."}
+    told: dict[str, Any] = {"message": "worker ended 3 times", "remedy": "Read its last lines."}
     log.say("incident", "error", code="process.given_up", process="worker", exit_status=3, last_lines=["sunk"], **told)
     log.say("process.given_up", "error", process="worker", **told)
     account = account_of(tmp_path, log.text)
