@@ -219,12 +219,17 @@ def test_credentials_are_searched_in_linear_time(piece: str) -> None:
     assert time.process_time() - began < 3
 
 
-@pytest.mark.parametrize("kept", ["", "-._~!*'()", "-._~!*'();,/?:@&=+$#", "*-._"])
-@given(secret=st.text(min_size=4, max_size=30).filter(lambda text: text.isprintable() and not text.isalnum()))
+@pytest.mark.parametrize("kept", ["-._~", "-._~!*'()", "-._~!*'();,/?:@&=+$#", "*-._"])
+@given(secret=st.text(st.sampled_from("ab0Z~!*'();,/?:@&=+$#% \"<>`-._üé€😀"), min_size=4, max_size=30))
 def test_no_known_secret_survives_in_a_url(kept: str, secret: str) -> None:
+    assume(len(secret.strip()) >= 4)
     redactor = Redactor([secret])
-    for text in (quote(secret, safe=kept), quote(secret, safe=kept).replace("%20", "+"), quote_plus(secret)):
-        for spelled in {text, re.sub("%..", lambda match: match[0].lower(), text)}:
+    text = quote(secret, safe=kept)
+    if "~" not in kept:
+        # Which is not for Python to choose.
+        text = text.replace("~", "%7E")
+    for once in (text, text.replace("%20", "+"), quote_plus(secret)):
+        for spelled in {once, re.sub("%..", lambda match: match[0].lower(), once)}:
             line = f"GET /items?search={spelled}&limit=1"
             assert redactor.may_concern(line.encode())
             assert redactor.text(line) == f"GET /items?search={MASK}&limit=1"
