@@ -107,6 +107,9 @@ def test_values_shorter_than_four_characters_are_passed_over() -> None:
         ("postgres://u:p@ss@h/db", "postgres://u:[redacted]@h/db"),
         ("postgres://u:it's@h/db", "postgres://u:[redacted]@h/db"),
         ("a://u:one@h and b://u:two@h", "a://u:[redacted]@h and b://u:[redacted]@h"),
+        (r"postgres:\/\/user:pass@host\/db", r"postgres:\/\/user:[redacted]@host\/db"),
+        (r"postgres:\\/\\/user:pass@host", r"postgres:\\/\\/user:[redacted]@host"),
+        (r"C:\/Users\/a@b", r"C:\/Users\/a@b"),
         ("http://host:8055/path", "http://host:8055/path"),
         ("http://user@host/", "http://user@host/"),
         ("mail to a@b.example", "mail to a@b.example"),
@@ -209,7 +212,9 @@ def test_no_credential_survives_whatever_is_around_it(form: str, token: str, aro
         assert token not in redactor.text(rendered)
 
 
-@pytest.mark.parametrize("piece", ["cookie:[", "Bearer ", "access_token=", "authorization: ", "basic a", 'cookie":"\\'])
+@pytest.mark.parametrize(
+    "piece", ["cookie:[", "Bearer ", "access_token=", "authorization: ", "basic a", 'cookie":"\\', r":\\/"]
+)
 def test_credentials_are_searched_in_linear_time(piece: str) -> None:
     text = piece * (300_000 // len(piece))
     redactor = Redactor()
