@@ -71,15 +71,15 @@ def check(
         main_schema: where Directus has its tables.
         assumed: relations that something else creates.
     """
-    ordered = sorted(files, key=lambda file: (not file.before_schema, file.number or 0, file.name))
     sources: dict[str, Source] = {}
     scripts: list[Script] = []
-    for file in ordered:
+    by_number = sorted(files, key=lambda file: (not file.before_schema, file.number or 0, file.name))
+    for file in by_number:
         source = sources[file.label] = read_source(file.label, file.data)
         if file.unread:
             source.report(finding.UNREADABLE, 0, f"it cannot be read: {file.unread}")
         scripts.append(_read(file, source))
-    _check_names(ordered, sources)
+    _check_names(by_number, sources)
     known = Snapshot()
     if snapshot is not None:
         label, data = snapshot
@@ -87,6 +87,8 @@ def check(
         # Line ends and a byte order mark do no harm in YAML.
         sources[label].findings = [each for each in sources[label].findings if each.severity == "error"]
         known = read_snapshot(sources[label])
+    # As they run: the repeatable ones of a folder come after its numbered ones.
+    scripts.sort(key=lambda script: (not script.before_schema, script.repeatable))
     judge(scripts, Setting(known.collections, known.is_there, main_schema, frozenset(assumed)))
     findings = [each for source in sources.values() for each in source.findings]
     return Checked(tuple(sorted(findings, key=_place)), sources)
@@ -101,7 +103,7 @@ def _read(file: File, source: Source) -> Script:
     read = read_statements(source, parse_file(source))
     check_transactions(source, read, directives)
     check_reruns(source, read, directives)
-    return Script(source, read.effects, file.before_schema)
+    return Script(source, read.effects, file.before_schema, directives.repeatable)
 
 
 def _directives(source: Source) -> Directives:

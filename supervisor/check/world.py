@@ -36,11 +36,13 @@ class Script:
         source: takes the findings.
         effects: in order.
         before_schema: whether it runs before Directus' bootstrap and the snapshot.
+        repeatable: whether it runs after the numbered files of its folder.
     """
 
     source: Source
     effects: list[Effect]
     before_schema: bool
+    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +259,8 @@ class _World:
         remedy = None
         if script.before_schema and not maker.before_schema:
             remedy = "Move this file to sql/post-schema/, with a number after that one."
+        elif maker.repeatable and not script.repeatable:
+            remedy = "Repeatable files run after the numbered ones of their folder: make this one repeatable, too."
         message = f"needs {relation}, which {maker.source.label} creates after this file has run"
         return finding.NEEDS_LATER_FILE, message, remedy, None
 

@@ -78,6 +78,22 @@ def test_files_run_in_numeric_order() -> None:
     assert judged(pre={"10_b.sql": "SELECT FROM t;", "9_a.sql": "CREATE TABLE IF NOT EXISTS t ();"}) == []
 
 
+REPEATABLE_VIEW = "-- supervisor: repeatable\nCREATE OR REPLACE VIEW fleet AS SELECT 1 AS id FROM cars;"
+
+
+def test_repeatable_files_run_after_the_numbered_ones_of_their_folder() -> None:
+    cars = "CREATE TABLE IF NOT EXISTS cars ();"
+    assert judged(pre={"001_view.sql": REPEATABLE_VIEW, "002_cars.sql": cars}) == []
+    assert judged(pre={"001_view.sql": REPEATABLE_VIEW, "002_cars.sql": cars}, post={"001_a.sql": "TABLE fleet;"}) == []
+
+
+def test_a_numbered_file_that_needs_a_repeatable_one_is_told_whatever_their_numbers() -> None:
+    cars = "CREATE TABLE IF NOT EXISTS cars ();\nSELECT FROM fleet;"
+    (found,) = judged(pre={"001_view.sql": REPEATABLE_VIEW, "002_cars.sql": cars})
+    assert (found.file, short(found)) == ("pre-schema/002_cars.sql", "2:13 needs-later-file fleet")
+    assert found.remedy.startswith("Repeatable files run after the numbered ones")
+
+
 def test_what_a_later_folder_creates_is_told_with_where_to_move_to() -> None:
     (found,) = judged(pre={"001_a.sql": "SELECT FROM t;"}, post={"002_b.sql": "CREATE TABLE IF NOT EXISTS t ();"})
     assert found.code == "needs-later-file"
