@@ -56,10 +56,17 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One SQL statement or expression of a body."""
+    """One SQL statement, or an expression of a body.
+
+    Attributes:
+        statement: as it is parsed.
+        where: the conditions that it stands under.
+        in_block: whether it stands in a DO block.
+    """
 
     statement: Parsed
     where: Where
+    in_block: bool = False
 
 
 @dataclass
@@ -174,7 +181,7 @@ class _Reader:
             where = self._statement(statement, where)
         return where
 
-    def _statement(self, statement: Node, where: Where) -> Where:
+    def _statement(self, statement: Node, where: Where) -> Where:  # noqa: C901 - one case for each kind
         for kind, content in statement.items():
             self._places.go_to(content.get("lineno"))
             match kind:

@@ -97,7 +97,7 @@ def _do(source: Source, step: Step, read: Read) -> None:
             where.tolerated or inner.where.tolerated,
             where.dormant or inner.where.dormant,
         )
-        _take(source, Step(inner.statement, combined), read)
+        _take(source, Step(inner.statement, combined, in_block=True), read)
     for relation, at in body.asserted:
         read.effects.append(Effect(Kind.MENTION, relation, Fragment("", at, exact=False), 0, where.only_if))
     read.effects += [Effect(Kind.OPAQUE, NOT_LITERAL, Fragment("", at, exact=False), 0) for at in body.opaque]
