@@ -179,7 +179,7 @@ class _Gate:
         async with throwaway_cluster(self._cwd, self._environ, self._progress, keep=keep) as cluster:
             environment = cluster.directus_env("postgres")
             server = resolve_target(read_environment(environment, self._cwd))
-            async with throwaway_database(server, _say, keep=keep) as database:
+            async with throwaway_database(server, _say, keep=keep, goes_with_server=True) as database:
                 if keep:
                     address = (
                         f"postgres://{cluster.user}:{cluster.password}@{cluster.host}:{cluster.port}/{database.name}"

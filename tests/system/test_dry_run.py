@@ -15,7 +15,10 @@ import pytest
 
 from supervisor.dev.paths import project_data_folder
 from supervisor.dev.postgres import PostgresCluster
+from supervisor.dry_run.command import server_of
+from supervisor.dry_run.database import throwaway_database
 from supervisor.dry_run.marker import Mark, read_mark
+from supervisor.errors import SupervisorError
 from tests.command import run_command
 from tests.database import Session
 from tests.harness import eventually, is_gone
@@ -229,13 +232,38 @@ def test_a_user_who_may_not_make_databases_is_told_so(
     assert ended.document["problem"]["remedy"].startswith('ALTER ROLE "reader" CREATEDB')
 
 
-def test_a_template_that_is_in_use_is_waited_for_and_then_named(
-    gate: Release, own_cluster: PostgresCluster, server: Session
-) -> None:
-    with Session(own_cluster, "template1"):
-        ended = run_command(gate, "dry-run", "--json", "--against", address(own_cluster))
-    assert ended.status == 78
-    assert "template1" in ended.document["problem"]["message"]
+def test_a_template_that_is_in_use_is_waited_for(own_cluster: PostgresCluster, server: Session) -> None:
+    target = server_of(address(own_cluster), Path.cwd())
+    with Session(own_cluster, "template1") as busy:
+        said: list[str] = []
+
+        def say(text: str) -> None:
+            said.append(text)
+            busy.close()
+
+        async def make() -> None:
+            async with throwaway_database(target, say, keep=False) as made:
+                assert server.column(OURS) == [made.name]
+
+        pid = busy.pid
+        anyio.run(make)
+    assert "waiting up to 30 s: somebody is connected to template1" in said[0]
+    assert f"pid {pid} " in said[0]
+    assert not server.column(OURS)
+
+
+def test_who_stays_on_the_template_is_named(own_cluster: PostgresCluster, server: Session) -> None:
+    target = server_of(address(own_cluster), Path.cwd())
+
+    async def make() -> None:
+        async with throwaway_database(target, lambda _: None, keep=False, template_s=0.3):
+            pytest.fail("a database was made")
+
+    with Session(own_cluster, "template1") as busy, pytest.raises(SupervisorError, match=f"pid {busy.pid} ") as caught:
+        anyio.run(make)
+    assert caught.value.failure.code == "dry_run.database"
+    assert "template1" in caught.value.remedy
+    assert not server.column(OURS)
 
 
 def test_a_server_that_is_down_and_an_address_that_is_none_are_told_at_once(gate: Release) -> None:
