@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from supervisor.check import finding
@@ -60,7 +60,7 @@ def check(
     files: Iterable[File],
     snapshot: tuple[str, bytes] | None,
     *,
-    main_schema: str = "public",
+    search_path: Sequence[str] = ("public",),
     assumed: Iterable[Relation] = (),
 ) -> Checked:
     """Find what is wrong with the files of a deployment.
@@ -68,7 +68,7 @@ def check(
     Args:
         files: the files of both folders.
         snapshot: label and content of the snapshot; None when there is none.
-        main_schema: where Directus has its tables.
+        search_path: where names are looked for; Directus has its tables in the first of them.
         assumed: relations that something else creates.
     """
     sources: dict[str, Source] = {}
@@ -87,9 +87,10 @@ def check(
         # Line ends and a byte order mark do no harm in YAML.
         sources[label].findings = [each for each in sources[label].findings if each.severity == "error"]
         known = read_snapshot(sources[label])
+    main_schema, *further = search_path
     # As they run: the repeatable ones of a folder come after its numbered ones.
     scripts.sort(key=lambda script: (not script.before_schema, script.repeatable))
-    judge(scripts, Setting(known.collections, known.is_there, main_schema, frozenset(assumed)))
+    judge(scripts, Setting(known.collections, known.is_there, main_schema, frozenset(assumed), tuple(further)))
     findings = [each for source in sources.values() for each in source.findings]
     return Checked(tuple(sorted(findings, key=_place)), sources)
 

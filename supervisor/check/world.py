@@ -54,12 +54,14 @@ class Setting:
         has_snapshot: whether there is a snapshot; without one nothing is known of Directus' tables.
         main_schema: where Directus has its tables.
         assumed: relations that something else creates.
+        further_schemas: where the sessions look for a name besides, as ``DB_SEARCH_PATH`` says.
     """
 
     collections: frozenset[str] = frozenset()
     has_snapshot: bool = True
     main_schema: str = "public"
     assumed: frozenset[Relation] = frozenset()
+    further_schemas: tuple[str, ...] = ()
 
 
 def judge(scripts: Iterable[Script], setting: Setting) -> None:
@@ -164,7 +166,7 @@ class _World:
         """The schemas in which an unqualified name is looked for."""
         if self._path:
             return [schema for schema in self._path if schema and schema != "$user"]
-        return [self.setting.main_schema]
+        return [self.setting.main_schema, *self.setting.further_schemas]
 
     def _made(self, relation: Relation) -> Relation:
         """The relation that a CREATE makes."""

@@ -129,8 +129,14 @@ def test_a_folder_of_collections_is_no_table() -> None:
 
 def test_the_tables_lie_where_directus_has_them() -> None:
     sql = {"001_a.sql": "SELECT FROM app.events, events;"}
-    assert judged(post=sql, main_schema="app") == []
-    assert [each.code for each in judged(pre=sql, main_schema="app")] == ["needs-snapshot"] * 2
+    assert judged(post=sql, search_path=["app"]) == []
+    assert [each.code for each in judged(pre=sql, search_path=["app"])] == ["needs-snapshot"] * 2
+
+
+def test_names_are_looked_for_in_all_of_the_search_path() -> None:
+    sql = {"001_a.sql": "CREATE TABLE IF NOT EXISTS public.log ();\nSELECT FROM log, migrations_applied;"}
+    assert judged(pre=sql, search_path=["app", "public"]) == []
+    assert [each.relation for each in judged(pre=sql, search_path=["app"])] == ["log"]
 
 
 def test_the_guard_table_in_the_snapshot_is_told_where_it_stands() -> None:
