@@ -22,7 +22,7 @@ from asyncpg import exceptions as pg
 from supervisor import errors
 from supervisor.dry_run.marker import Mark, is_leftover, read_mark
 from supervisor.errors import SupervisorError
-from supervisor.postgres.connect import connect, judge, quote_identifier, server_version
+from supervisor.postgres.connect import connect, judge, quote_identifier, quote_literal, server_version
 from supervisor.postgres.state import host_name
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ async def throwaway_database(
         await drop_leftovers(session, say)
         await _create(session, name, server, say, template_s)
         try:
-            await session.execute(f"COMMENT ON DATABASE {quote_identifier(name)} IS {_literal(mark.comment)}")
+            await session.execute(f"COMMENT ON DATABASE {quote_identifier(name)} IS {quote_literal(mark.comment)}")
             yield Throwaway(name, replace(server, database=name), server_version(session))
         finally:
             if not keep and not goes_with_server:
@@ -225,10 +225,6 @@ def _not_made(name: str, server: Target, why: str, remedy: str | None) -> Superv
 
 def _by_hand(name: str, why: str) -> str:
     return f"{name} is still there ({why}); drop it with DROP DATABASE {quote_identifier(name)} WITH (FORCE)"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _now() -> datetime:

@@ -172,7 +172,7 @@ class Execution:
         if statement.text.isascii() or is_utf8(encoding):
             return
         raise SupervisorError(
-            errors.SQL_INVALID_FILE,
+            errors.SQL_FAILED,
             f"{self.file.label}:{statement.line}: the statement is UTF-8, as every SQL file, and the file has set "
             f"client_encoding to {encoding} before{self._kept}",
             remedy="Take the statement out that sets client_encoding.",
