@@ -20,10 +20,10 @@ test: $(INSTALLED) ## Run every test, with real PostgreSQL clusters and the real
 	$(BIN)/pytest --numprocesses 3 --dist worksteal $(ARGS)
 
 slow: $(INSTALLED) ## Run what takes long: chaos, ten replicas, schema modes, the rehearsed build; about 25 minutes
-	$(BIN)/pytest tests/slow --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest tests/slow --numprocesses 2 --dist loadfile --timeout 3600 $(ARGS)
 
 image-test: $(INSTALLED) ## Build the image with podman and run it; BASE_IMAGE for another base than the stand-in
-	BASE_IMAGE=$(BASE_IMAGE) scripts/with_containers $(BIN)/pytest tests/image $(ARGS)
+	BASE_IMAGE=$(BASE_IMAGE) scripts/with_containers $(BIN)/pytest tests/image --timeout 1800 $(ARGS)
 
 bench: $(INSTALLED) ## Measure side by side with the bash flow, pm2-runtime and tini; needs a quiet machine, 15 minutes
 	$(BIN)/python -m benchmarks.supervision $(ARGS)

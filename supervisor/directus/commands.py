@@ -46,6 +46,12 @@ class OutputLog:
     def consume(self, stream: Stream, pid: int, batch: Batch) -> None:
         """Take lines, in the order in which they were written."""
         plain_level = "info" if stream == "stdout" else "error"
+        # A structured line has quotes, which JSON would have to escape.
+        if not batch.partial and self._lines.write_verbatim(stream, pid, plain_level, batch.lines):
+            last = [line.decode() for line in [line for line in batch.lines if line][-KEPT_LINES:]]
+            self.last_lines.extend(last)
+            self.last_errors.extend(last)
+            return
         entries = parse_lines(batch.lines, plain_level=plain_level, partial=batch.partial)
         self.last_lines.extend([entry.message for entry in entries if entry.message])
         self.last_errors.extend(

@@ -59,9 +59,47 @@ class OutputLines:
                     bodies[number] = _body(redactor.text(line.message), data)
         if partial and shown[-1] is lines[-1]:
             bodies[-1] = bodies[-1][:-1] + b',"partial":true}'
+        self._hand_over(stream, pid, [line.level for line in shown], bodies)
+
+    def write_verbatim(self, stream: str, pid: int, level: str, lines: Sequence[bytes]) -> bool:
+        """Write lines of plain text that JSON spells as they are, which spares most of the work.
+
+        Args:
+            stream: of the process.
+            pid: of the process.
+            level: of each line.
+            lines: the bytes of each.
+
+        Returns:
+            Whether it could be done; else nothing was written, and :meth:`write` has to.
+        """
+        whole = b"\n".join(lines)
+        if not _is_verbatim(whole, len(lines)) or setup.redactor.may_concern(whole):
+            return False
+        if LEVELS[level] >= setup.threshold(self._component):
+            self._hand_over(stream, pid, [level] * len(lines), lines, (b'"message":"', b'"}'))
+        return True
+
+    def _hand_over(
+        self,
+        stream: str,
+        pid: int,
+        levels: Sequence[str],
+        bodies: Sequence[bytes],
+        around: tuple[bytes, bytes] = (b"", b""),
+    ) -> None:
         bound = structlog.contextvars.get_contextvars() if self._context is None else self._context
         context = {**bound, "process": self._process, "stream": stream}
-        setup.write_lines(self._component, pid, context, [line.level for line in shown], bodies)
+        setup.write_lines(self._component, pid, context, levels, bodies, around=around)
+
+
+def _is_verbatim(whole: bytes, lines: int) -> bool:
+    try:
+        text = whole.decode()
+    except UnicodeDecodeError:
+        return False
+    # The quotes, and one more character for each newline between two lines: whatever else is escaped makes it longer.
+    return len(orjson.dumps(text)) == len(whole) + lines + 1
 
 
 def _body(message: str, data: bytes) -> bytes:

@@ -163,7 +163,13 @@ def get_log(component: str) -> Log:
 
 
 def write_lines(
-    component: str, pid: int, context: Mapping[str, object], levels: Sequence[str], bodies: Sequence[bytes]
+    component: str,
+    pid: int,
+    context: Mapping[str, object],
+    levels: Sequence[str],
+    bodies: Sequence[bytes],
+    *,
+    around: tuple[bytes, bytes] = (b"", b""),
 ) -> None:
     """Write lines of a process, which `supervisor.logs.lines` has made ready.
 
@@ -173,16 +179,19 @@ def write_lines(
         context: the fields that are the same for all; ``process`` and ``stream`` are among them.
         levels: of each line.
         bodies: the rest of each line's record as JSON, from the first name of a field on, secrets masked.
+        around: what stands before and after each of the bodies.
     """
     global _seq  # noqa: PLW0603 - as in `set_up`
     stamp = _now()
     heads = {
         level: b'{"timestamp":"%b%b' % (stamp, _head(level, PROCESS_OUTPUT.name, component)) for level in set(levels)
     }
-    middle = b',"pid":%d,%b,' % (pid, to_json(context)[1:-1])
+    before, after = around
+    middle = b',"pid":%d,%b,%b' % (pid, to_json(context)[1:-1], before)
     with _lock:
         texts = [
-            b"%b%d%b%b" % (heads[level], seq, middle, body) for seq, level, body in zip(count(_seq + 1), levels, bodies)
+            b"%b%d%b%b%b" % (heads[level], seq, middle, body, after)
+            for seq, level, body in zip(count(_seq + 1), levels, bodies)
         ]
         _seq += len(texts)
         _write(str(context["process"]), str(context["stream"]), levels, texts)

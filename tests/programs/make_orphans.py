@@ -47,7 +47,7 @@ def main() -> None:
     before = children_of(init).keys()
     for made in range(0, count, BATCH):
         make(min(BATCH, count - made))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 50
     while time.monotonic() < deadline:
         states = [state for pid, state in children_of(init).items() if pid not in before]
         if wanted == "reaped" and not states:

@@ -37,7 +37,7 @@ EXEC = (sys.executable, "-m", "supervisor", "exec", "--")
 NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 FORWARDED = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD})
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-LIMIT_S = 10.0
+LIMIT_S = 60.0
 
 
 class Started:

@@ -29,7 +29,7 @@ const tls = (ssl) => {
 	return { ca, cert, key, passphrase, servername, rejectUnauthorized };
 };
 
-replaceEnvironment({ NODE_ENV: "test", CONFIG_PATH: "/nonexistent" });
+replaceEnvironment({ NODE_ENV: "test", CONFIG_PATH: "/dev/null/none" });
 // getConfigFromEnv holds on to the object that this returns, so each case replaces its content.
 const shared = (await import(envFile)).useEnv();
 const { getConfigFromEnv } = await import(pathToFileURL(`${nodeModules}/@directus/api/dist/utils/get-config-from-env.js`));

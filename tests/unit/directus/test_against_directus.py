@@ -69,7 +69,9 @@ def _asked(cases: list[_Case], directus_dir: Path, node_binary: Path) -> list[di
 
 def _answer_of(node_binary: Path, question: str) -> str:
     argv = [str(node_binary), "--no-warnings", str(Path(__file__).with_name("read_configuration.mjs"))]
-    return subprocess.run(argv, input=question, capture_output=True, text=True, timeout=90, check=True).stdout
+    done = subprocess.run(argv, input=question, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def _plain(value: object) -> object:

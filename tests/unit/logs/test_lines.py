@@ -11,8 +11,10 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from supervisor.directus import commands
 from supervisor.directus.commands import OutputLog
-from supervisor.logs import setup
+from supervisor.logs import levels, setup
+from supervisor.logs.lines import OutputLines
 from supervisor.process.output import Batch
 from supervisor.status.recorder import Recorder
 from tests.unit.captured import Captured
@@ -86,6 +88,40 @@ def test_each_line_is_one_record_in_its_place(lines: list[bytes]) -> None:
     assert len(records) == len(lines)
     numbers = [record["seq"] for record in records]
     assert numbers == list(range(int(str(numbers[0])), int(str(numbers[0])) + len(lines)))
+
+
+PLAIN = st.lists(
+    st.sampled_from([b"", b"plain", "päß €".encode(), b"{", b"{}", b"a-known-secret", b"\x7f"])
+    | st.sampled_from([b'"', b"\\n", b"\r", b"\xff", b"\x00", b"\t", b'{"level":50,"msg":"no"}', b"\xed\xa0\x80"]),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(lines=PLAIN, stream=st.sampled_from(["stdout", "stderr"]), level=st.sampled_from(["info", "error"]))
+def test_plain_lines_are_the_same_whether_they_are_copied_or_looked_at_one_by_one(
+    lines: list[bytes], stream: str, level: str
+) -> None:
+    outcomes = []
+    for copied in (True, False):
+        captured = Captured()
+        log = OutputLog("directus", "directus")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(setup, "sink", captured)
+            patch.setattr(setup, "_levels", levels.parse(level))
+            if not copied:
+                patch.setattr(OutputLines, "write_verbatim", lambda *_: False)
+            setup.redactor.know(["a-known-secret"])
+            log.consume(stream, 7, Batch(list(lines)))  # type: ignore[arg-type]
+        records = [{**record, "timestamp": "", "seq": 0} for record in captured.records]
+        outcomes.append((records, list(log.last_lines), list(log.last_errors)))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_of_plain_lines_nothing_is_parsed(captured: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "parse_lines", lambda *_, **__: pytest.fail("parsed"))
+    records = consume(captured, b"one", "zwö".encode(), b"")
+    assert [record["message"] for record in records] == ["one", "zwö", ""]
 
 
 def test_a_line_has_the_phase_in_which_its_process_runs(captured: Captured) -> None:
