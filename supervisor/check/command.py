@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -48,6 +49,9 @@ def run_check(environ: Mapping[str, str], cwd: Path, options: Options) -> int:
     Returns:
         0 when there is no error (with ``--strict``: nothing at all), else 1; 78 when it cannot be checked.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names and lines of files may hold what the terminal's encoding does not.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _check(environ, cwd, options)
     except SupervisorError as error:

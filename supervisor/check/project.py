@@ -16,7 +16,7 @@ from supervisor.check.statements import read_statements
 from supervisor.check.transactions import check_transactions
 from supervisor.check.world import Script, Setting, judge
 from supervisor.postgres.directives import Directives, read_directives
-from supervisor.postgres.file_name import number_in
+from supervisor.postgres.file_name import is_undecoded, number_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,10 @@ def _check_names(files: list[File], sources: dict[str, Source]) -> None:
     by_name: dict[str, File] = {}
     for file in files:
         source = sources[file.label]
+        if is_undecoded(file.name):
+            source.report(
+                finding.FILE_NAME, 0, "its name is not UTF-8, as the record of it must be", remedy="Rename it."
+            )
         if file.number is None:
             source.report(finding.FILE_NAME, 0, f"{file.name} has no number")
             continue

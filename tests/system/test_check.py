@@ -160,6 +160,18 @@ def test_a_file_that_cannot_be_read_is_one_finding_of_all(tmp_path: Path) -> Non
     assert codes == ["unreadable", "syntax"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_name_that_cannot_be_recorded_or_shown_is_a_finding(tmp_path: Path, encoding: str) -> None:
+    folder = tmp_path / "sql" / "pre-schema"
+    folder.mkdir(parents=True)
+    (folder / os.fsdecode(b"001_\xff.sql")).write_text("COPY t FROM stdin;", encoding="utf-8")
+    done = check(tmp_path, environ={"PYTHONIOENCODING": encoding})
+    assert done.returncode == 1, done.stderr
+    assert "file-name: its name is not UTF-8" in done.stdout
+    assert "001_\\udcff.sql" in done.stdout
+    assert "copy-stdin" in done.stdout
+
+
 def test_a_relation_can_be_assumed_and_the_schema_is_that_of_directus(project: Path) -> None:
     write(project, "pre-schema/005_a.sql", "SELECT FROM app.members, app.vehicles;")
     done = check(project, "--assume", "app.members", environ={"DB_SEARCH_PATH": "app"})

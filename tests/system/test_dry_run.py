@@ -153,6 +153,14 @@ def test_what_check_finds_ends_it_before_there_is_a_database(
     assert not ended.document["runs"]
 
 
+def test_all_that_check_finds_is_shown(gate: Release) -> None:
+    for number in range(100, 140):
+        gate.sql("pre-schema", f"{number}_misplaced.sql", "ALTER TABLE things ADD other int;\n")
+    ended = run_command(gate, "dry-run", "--against", "postgres://nobody@127.0.0.1:1/x")
+    assert ended.status == 1
+    assert ended.err.count("needs-snapshot") == 40
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_and_leaves_nothing(
     gate: Release, own_cluster: PostgresCluster, server: Session, number: signal.Signals
