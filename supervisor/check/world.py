@@ -90,6 +90,7 @@ class _World:
     _temporary: set[str] = field(default_factory=set)
     _path: tuple[str, ...] | None = ()
     _told: set[tuple[str, str]] = field(default_factory=set)
+    _routines: dict[str, tuple[Effect, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.existing.add(Relation(self.setting.main_schema, GUARD_TABLE))
@@ -121,7 +122,7 @@ class _World:
         for effect in script.effects:
             self._take(script, effect)
 
-    def _take(self, script: Script, effect: Effect) -> None:
+    def _take(self, script: Script, effect: Effect) -> None:  # noqa: C901 - one case for each kind
         relation = effect.relation
         runs = effect.certain and all(self._found(needed) is not None for needed in effect.only_if)
         match effect.kind:
@@ -141,8 +142,20 @@ class _World:
                 self._path = effect.path
             case Kind.CREATE_EXTENSION:
                 self._extension(relation.name)
+            case Kind.DEFINE:
+                # Of two that share a name nobody knows here which one is called.
+                self._routines[relation.name] = () if relation.name in self._routines else effect.body
+            case Kind.CALL:
+                if runs:
+                    self._call(script, effect)
             case Kind.OPAQUE:
                 self.opaque = True
+
+    def _call(self, script: Script, call: Effect) -> None:
+        for needed in self._routines.get(call.relation.name, ()):
+            if self._is_missing(needed.relation):
+                here = Effect(Kind.NEED, needed.relation, call.fragment, call.byte)
+                self._tell(script, here, f"calls {call.relation.name}, which ")
 
     def _drop(self, script: Script, effect: Effect) -> None:
         relation = effect.relation
@@ -217,7 +230,7 @@ class _World:
                 relation=made.name,
             )
 
-    def _tell(self, script: Script, effect: Effect) -> None:
+    def _tell(self, script: Script, effect: Effect, by: str = "") -> None:
         relation = effect.relation
         verdict = self._why(script, relation)
         if verdict is None:
@@ -227,7 +240,9 @@ class _World:
             return
         if (rule.code, str(relation)) not in self._told:
             self._told.add((rule.code, str(relation)))
-            script.source.report(rule, effect.offset, message, remedy=remedy, severity=severity, relation=relation.name)
+            script.source.report(
+                rule, effect.offset, by + message, remedy=remedy, severity=severity, relation=relation.name
+            )
 
     def _why(self, script: Script, relation: Relation) -> tuple[Rule, str, str | None, Severity | None] | None:
         """What is to be said of a relation that is not there; None when nothing is known of it."""
