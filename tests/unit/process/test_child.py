@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 from pathlib import Path
 
@@ -80,9 +81,9 @@ def test_a_file_that_may_not_be_executed_is_not_executable(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("number", "what"),
     [
-        (errno.EAGAIN, "Resource temporarily unavailable (the limit of processes"),
-        (errno.ENOMEM, "Cannot allocate memory (the memory of the container"),
-        (errno.EMFILE, "Too many open files (the supervisor's own file descriptors"),
+        (errno.EAGAIN, "the limit of processes"),
+        (errno.ENOMEM, "the memory of the container"),
+        (errno.EMFILE, "the supervisor's own file descriptors"),
     ],
 )
 def test_a_system_that_has_nothing_left_does_not_blame_the_program(
@@ -94,5 +95,5 @@ def test_a_system_that_has_nothing_left_does_not_blame_the_program(
     monkeypatch.setattr(subprocess, "Popen", fork)
     error = refusal("true", cwd=tmp_path)
     assert (error.failure.code, error.exit_code) == ("process.not_started", ExitCode.SYSTEM)
-    assert error.message.startswith(f"thing: true cannot be started: {what}")
+    assert error.message.startswith(f"thing: true cannot be started: {os.strerror(number)} ({what}")
     assert error.remedy

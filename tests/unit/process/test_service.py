@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import textwrap
 from typing import Any
 
@@ -125,7 +127,7 @@ def test_a_process_that_the_system_could_not_start_is_tried_again_by_the_policy(
     """)
     (restarting,) = of(records, "process.restarting")
     assert restarting["cause"] == "not_started"
-    assert restarting["reason"].startswith("could not be started: Too many open files")
+    assert restarting["reason"].startswith(f"could not be started: {os.strerror(errno.EMFILE)}")
     assert len(of(records, "process.started")) == 1
 
 
