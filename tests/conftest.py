@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    # A shell gives its background jobs ignored interrupts, nohup an ignored hangup; every child of ours would inherit them.
+    # A shell gives its background jobs ignored interrupts, nohup an ignored hangup; every child would inherit them.
     for number, usual in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGQUIT, signal.SIG_DFL),
