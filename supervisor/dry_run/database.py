@@ -100,16 +100,18 @@ async def throwaway_database(
     try:
         await session.fetchval(_LOCK, mark.lock_key)
         await drop_leftovers(session, say)
-        await _create(session, name, server, say, template_s)
+        try:
+            await _create(session, name, server, say, template_s)
+        except anyio.get_cancelled_exc_class():
+            # It may be there already, and nothing marks it yet.
+            await _drop_in_time(server, name, mark, say)
+            raise
         try:
             await session.execute(f"COMMENT ON DATABASE {quote_identifier(name)} IS {quote_literal(mark.comment)}")
             yield Throwaway(name, replace(server, database=name), server_version(session))
         finally:
             if not keep and not goes_with_server:
-                with anyio.CancelScope(shield=True), anyio.move_on_after(_DROP_S) as limit:
-                    await _drop_own(server, name, mark, say)
-                if limit.cancelled_caught:
-                    say(_by_hand(name, f"the server did not answer within {_DROP_S:g} s"))
+                await _drop_in_time(server, name, mark, say)
     finally:
         session.terminate()
 
@@ -172,6 +174,14 @@ async def _created(session: Connection, name: str, server: Target) -> bool:
     except asyncpg.PostgresError as error:
         raise _not_made(name, server, str(error), None) from error
     return True
+
+
+async def _drop_in_time(server: Target, name: str, mark: Mark, say: Say) -> None:
+    """Drop it whatever has been cancelled, unless the server is silent."""
+    with anyio.CancelScope(shield=True), anyio.move_on_after(_DROP_S) as limit:
+        await _drop_own(server, name, mark, say)
+    if limit.cancelled_caught:
+        say(_by_hand(name, f"the server did not answer within {_DROP_S:g} s"))
 
 
 async def _drop_own(server: Target, name: str, mark: Mark, say: Say) -> None:

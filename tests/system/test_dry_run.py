@@ -9,12 +9,15 @@ import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from supervisor.dev.paths import project_data_folder
 from supervisor.dev.postgres import PostgresCluster
+from supervisor.dry_run import database as database_module
 from supervisor.dry_run.command import server_of
 from supervisor.dry_run.database import throwaway_database
 from supervisor.dry_run.marker import Mark, read_mark
@@ -271,6 +274,32 @@ def test_who_stays_on_the_template_is_named(own_cluster: PostgresCluster, server
         anyio.run(make)
     assert caught.value.failure.code == "dry_run.database"
     assert "template1" in caught.value.remedy
+    assert not server.column(OURS)
+
+
+def test_a_stop_just_after_the_database_was_made_leaves_none(
+    own_cluster: PostgresCluster, server: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = server_of(address(own_cluster), Path.cwd())
+    really = database_module._created
+    seen: list[object] = []
+
+    async def make() -> None:
+        with anyio.CancelScope() as scope:
+
+            async def stopped(*arguments: Any) -> bool:  # noqa: ANN401 - those of what it wraps
+                assert await really(*arguments)
+                seen.extend(server.column(OURS))
+                scope.cancel()
+                await anyio.lowlevel.checkpoint()
+                return True
+
+            monkeypatch.setattr(database_module, "_created", stopped)
+            async with throwaway_database(target, lambda _: None, keep=False):
+                pytest.fail("it was not stopped")
+
+    anyio.run(make)
+    assert len(seen) == 1
     assert not server.column(OURS)
 
 
