@@ -33,14 +33,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    # A shell gives its background jobs ignored interrupts, nohup an ignored hangup; every child would inherit them.
-    for number, usual in (
-        (signal.SIGINT, signal.default_int_handler),
-        (signal.SIGQUIT, signal.SIG_DFL),
-        (signal.SIGHUP, signal.SIG_DFL),
-    ):
+    # A shell gives background jobs ignored interrupts, nohup an ignored hangup. Every child would inherit that, while
+    # a handler, though it does nothing, is not inherited.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, usual)
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.hookimpl(wrapper=True)
