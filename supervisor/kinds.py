@@ -158,7 +158,10 @@ def _log_level(raw: object) -> str:
 
     if not isinstance(raw, str):
         raise ValueError("a level, such as info or info,postgres=debug,directus=warning")
-    return str(parse(raw))
+    try:
+        return str(parse(raw))
+    except ValueError as error:
+        raise ValueError(f"a level, or levels of components, as in info,postgres=debug: {error}") from None
 
 
 def _boolean(value: object) -> bool:

@@ -132,11 +132,19 @@ class _Engine:
                 await anyio.lowlevel.checkpoint()
                 await self._work(launch=launch, once=once)
             except SupervisorError as error:
-                # It comes of the stop, as when a platform ends our children too, or the next start meets it again.
-                if self._signals.stopped_by is None:
-                    await self._reporter.failed(error, phase=self.lifecycle.phase)
+                if await self._tell(error):
                     raise
                 _log.emit(events.STOP_OUTRAN_FAILURE, code=error.failure.code, message=error.message)
+
+    async def _tell(self, error: SupervisorError) -> bool:
+        """Tell of a failure that ends the run, once; says whether it was told."""
+        if self._reporter.has_told_of(error):
+            return True
+        if self._signals.stopped_by is not None:
+            # It comes of the stop, as when a platform ends our children too, or the next start meets it again.
+            return False
+        await self._reporter.failed(error, phase=self.lifecycle.phase)
+        return True
 
     async def _work(self, *, launch: bool, once: bool) -> None:
         configuration = self._configuration
@@ -186,7 +194,12 @@ class _Engine:
         try:
             with one_error():
                 async with kept_beside(beside, beside_observer):
-                    await directus.keep_running()
+                    try:
+                        await directus.keep_running()
+                    except SupervisorError as error:
+                        # The end of the side processes may take as long as a stop, and a stop may come meanwhile.
+                        await self._tell(error)
+                        raise
         except ServiceEnded as ended:
             if self._signals.stopped_by is None:
                 self.report.ended_with = ended.status

@@ -19,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
+from supervisor.logs.events import CATALOGUE
+
 STAND_IN = Path(__file__).parent / "programs" / "stand_in"
 LIMIT_S = 60.0
 
@@ -132,6 +134,7 @@ class Supervised:
             raise AssertionError(f"still running after {timeout_s:g} s\n" + self.text[-8000:]) from None
         self._reader.join(10)
         assert got == status, f"ended with {got}, not {status}\n" + self.text[-8000:]
+        assert not (undeclared := _undeclared(self.records)), f"fields that the catalogue does not know: {undeclared}"
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the supervisor alone."""
@@ -145,6 +148,11 @@ class Supervised:
         told = ("code", "message", "remedy", "exit_code")
         assert [last[name] for name in told] == [incident[name] for name in told]
         return incident
+
+
+def _undeclared(records: list[Record]) -> set[tuple[str, str]]:
+    known = [(CATALOGUE[record["event"]], record) for record in records if record.get("event") in CATALOGUE]
+    return {(event.name, name) for event, record in known for name in event.undeclared(record)}
 
 
 def _matches(record: Record, event: str, fields: Mapping[str, object]) -> bool:

@@ -113,6 +113,7 @@ class BootAccount:
     database: str | None
     exit_code: int | None
     signals: tuple[str, ...]
+    stopped_by: tuple[str, ...]
     ready_after_s: float | None
     lock_wait_s: float | None
     phases: tuple[PhaseAccount, ...]
@@ -121,6 +122,7 @@ class BootAccount:
     failure: TroubleAccount | None
     troubles: tuple[TroubleAccount, ...]
     restarts_total: int
+    restarts_by_process: Mapping[str, int]
     restarts: tuple[RestartAccount, ...]
     given_up: tuple[TroubleAccount, ...]
     processes: tuple[ProcessAccount, ...]

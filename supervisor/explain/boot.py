@@ -2,93 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections import Counter
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-from supervisor import errors
 from supervisor.explain.bounded import BothEnds
 from supervisor.explain.narrate import is_told, sentence
 from supervisor.explain.record import Record
-from supervisor.explain.restart_cause import cause_of, remedy_of
+from supervisor.explain.restart_cause import RELOAD, cause_of, remedy_of
+from supervisor.explain.trouble import Episode, Restart, Trouble, last_of, merge, trouble_of
+from supervisor.incidents.causes import GIVEN_UP
 from supervisor.lifecycle import State
 from supervisor.logs import events
-from supervisor.process.last_words import last_words
 from supervisor.status.facts import DIRECTUS, Facts
 
-_MOST_NAMES: Final = 100
+_MOST_NAMES: Final = 300
 _LOOKED_BACK: Final = 20
-_LONGEST_MESSAGE: Final = 2000
-_KEPT_LINES: Final = 12
-_LONGEST_LINE: Final = 500
 # An incident and the restart that follows from it are told at the same moment.
 _SAME_MOMENT_S: Final = 10.0
 _PHASE_ENDS: Final = frozenset({events.PHASE_FINISHED.name, events.PHASE_FAILED.name})
-
-
-@dataclass(slots=True)
-class Episode:
-    """Something worth telling that is neither a failure nor a restart; the same thing again is counted."""
-
-    at_s: float
-    level: str
-    event: str
-    text: str
-    remedy: str | None = None
-    count: int = 1
-    last_s: float = 0.0
-
-
-@dataclass(slots=True)
-class Trouble:
-    """What stopped a boot, or ended a process.
-
-    Attributes:
-        at_s: Unix seconds.
-        code: stable name, of the catalogue of failures or ``process.`` and the reason of a restart.
-        message: the cause, one sentence.
-        remedy: what to do, one sentence.
-        runbook: where more is to be read; None where the log does not say it.
-        exit_code: the supervisor's own, when it ended of this.
-        place: the phase or the process.
-        details: what else is known: ``excerpt``, ``exit_status``, ``signal``, ``oom``, ``uptime_s``, ``restarts``,
-            ``changed``, ``postgres``.
-        lines: what was written last before it.
-        of: the event that told of it.
-    """
-
-    at_s: float
-    code: str
-    message: str
-    remedy: str
-    runbook: str | None = None
-    exit_code: int | None = None
-    place: str | None = None
-    details: dict[str, Any] = field(default_factory=dict)
-    lines: tuple[str, ...] = ()
-    of: str = ""
-
-
-@dataclass(slots=True)
-class Restart:
-    """One restart of a process, and why."""
-
-    at_s: float
-    process: str
-    why: str
-    trouble: Trouble
-    uptime_s: float | None
-    delay_s: float | None
-    number: int | None
-    limit: int | None
-    ready_after_s: float | None = None
-
-
-_DETAILS: Final = (
-    "excerpt", "exit_status", "signal", "oom", "uptime_s", "restarts", "changed", "postgres", "file", "line", "losses",
-    "problems", "last_status",
-)  # fmt: skip
 
 
 class Boot:
@@ -113,12 +46,14 @@ class Boot:
         self.command: str | None = None
         self.episodes: BothEnds[Episode] = BothEnds(20, 40)
         self.restarts: BothEnds[Restart] = BothEnds(3, 10)
+        self.restarts_of: Counter[str] = Counter()
         self.troubles: BothEnds[Trouble] = BothEnds(2, 6)
         self.failure: Trouble | None = None
         self.failed_phase: Trouble | None = None
         self.given_up: dict[str, Trouble] = {}
         self.exits: dict[str, Record] = {}
         self.signals: list[str] = []
+        self.stopped_by: list[str] = []
         self.exit_code: int | None = None
         self.uptime_s: float | None = None
         self.earlier = 0
@@ -133,11 +68,11 @@ class Boot:
         fields = record.fields
         self._follow_phase(at_s, record)
         try:
-            if self._has_room():
-                self.facts.take(record.event, at_s, self._as_today(record))
+            self.facts.take(record.event, at_s, self._as_today(record))
         except (KeyError, ValueError, TypeError, AttributeError):
             # A line that was cut short, or one of another version.
             self.strange += 1
+        self._bound()
         fold = _FOLDS.get(record.event)
         if fold is not None:
             with suppress(KeyError):
@@ -152,10 +87,18 @@ class Boot:
             return record.fields
         return {**record.fields, "cause": cause_of(record.fields)}
 
-    def _has_room(self) -> bool:
+    def _bound(self) -> None:
         facts = self.facts
-        kept: tuple[Sized, ...] = (facts.phases, facts.pending, facts.processes, facts.exits, facts.incidents)
-        return max(len(each) for each in kept) < _MOST_NAMES
+        kept: tuple[MutableMapping[Any, Any], ...] = (
+            facts.phases,
+            facts.pending,
+            facts.processes,
+            facts.exits,
+            facts.incidents,
+        )
+        for names in kept:
+            if len(names) > _MOST_NAMES:
+                names.popitem()
 
     def _follow_phase(self, at_s: float, record: Record) -> None:
         """A phase that speaks has begun: the line that says so is left out of a log at level info."""
@@ -209,12 +152,17 @@ class Boot:
             self.state_reason = str(record.fields.get("reason", ""))
 
     def _signalled(self, _at_s: float, record: Record) -> None:
-        self.signals = [*self.signals[-9:], record.fields["signal"]]
+        name = str(record.fields["signal"])
+        self.signals = [*self.signals[-9:], name]
+        if str(record.fields.get("action", "")).startswith("stop") and name not in self.stopped_by:
+            self.stopped_by = [*self.stopped_by[-9:], name]
 
     def _stopped(self, _at_s: float, record: Record) -> None:
         self.state = State.STOPPED
         self.uptime_s = record.fields.get("uptime_s")
         self.exit_code = record.fields.get("exit_code", 0)
+        # What failed when it was to stop already ended nothing.
+        self.failed_phase = None
 
     def _failed(self, at_s: float, record: Record) -> None:
         trouble = self._told_before(trouble_of(at_s, record))
@@ -225,23 +173,30 @@ class Boot:
     def _incident(self, at_s: float, record: Record) -> None:
         trouble = trouble_of(at_s, record)
         if self.failure is not None and self.failure.code == trouble.code:
-            _merge(self.failure, trouble)
+            merge(self.failure, trouble)
             return
         if trouble.exit_code is not None:
             self.failure = trouble
             self.exit_code = trouble.exit_code
         restart = next(self.restarts.newest_first(), None)
-        if restart is not None and _same(at_s, trouble.place, restart.at_s, restart.process) and not restart.trouble.of:
+        if restart is not None and not restart.trouble.of and _same(trouble, restart.trouble):
             restart.trouble = trouble
+            return
+        if trouble.code == GIVEN_UP.code:
+            self._give_up(trouble)
             return
         if not self._is_old(at_s) or trouble is self.failure:
             self.troubles.append(trouble)
 
     def _told_before(self, trouble: Trouble) -> Trouble:
         """The trouble as an incident has told it already, with what is new of it; or itself."""
+        if self.failure is not None and self.failure.code == trouble.code:
+            # However long the end of the other processes took.
+            merge(self.failure, trouble)
+            return self.failure
         for earlier in self.troubles.newest_first():
             if earlier.code == trouble.code and trouble.at_s - earlier.at_s < _SAME_MOMENT_S:
-                _merge(earlier, trouble)
+                merge(earlier, trouble)
                 return earlier
         return trouble
 
@@ -253,14 +208,14 @@ class Boot:
             f"The phase {phase} failed; the line that tells why is not in this log.",
             "Get the rest of the log, or run `directus-supervisor migrate` to see the failure again.",
             place=phase,
-            lines=_last_of(record.before),
+            lines=last_of(record.before),
         )
 
     def _exited(self, _at_s: float, record: Record) -> None:
         if record.fields.get("expected") is not True and len(self.exits) < _MOST_NAMES:
             self.exits[str(record.fields["process"])] = record
         if self.failed_phase is not None and not self.failed_phase.lines:
-            self.failed_phase.lines = _last_of(record.before)
+            self.failed_phase.lines = last_of(record.before)
 
     def _not_ready(self, _at_s: float, record: Record) -> None:
         if len(self.exits) < _MOST_NAMES:
@@ -279,12 +234,14 @@ class Boot:
             f"{process} {why}.",
             remedy_of(cause),
             place=process,
-            lines=_last_of(last.before) if last is not None else (),
+            lines=last_of(last.before) if last is not None else (),
         )
         earlier = next(self.troubles.newest_first(), None)
-        if earlier is not None and _same(at_s, process, earlier.at_s, earlier.place):
+        if earlier is not None and _same(trouble, earlier):
             earlier.lines = earlier.lines or trouble.lines
             trouble = earlier
+        if cause != RELOAD and (process in self.restarts_of or len(self.restarts_of) < _MOST_NAMES):
+            self.restarts_of[process] += 1
         self.restarts.append(
             Restart(
                 at_s,
@@ -312,10 +269,17 @@ class Boot:
 
     def _given_up(self, at_s: float, record: Record) -> None:
         # Without a remedy it ended as it may.
-        if record.fields.get("remedy") and len(self.given_up) < _MOST_NAMES:
+        if record.fields.get("remedy"):
             trouble = trouble_of(at_s, record)
-            trouble.code = "process.given_up"
-            self.given_up[str(record.fields["process"])] = trouble
+            trouble.code = GIVEN_UP.code
+            self._give_up(trouble)
+
+    def _give_up(self, trouble: Trouble) -> None:
+        """Of a process that is given up an incident tells, and an event of its own."""
+        if (told := self.given_up.get(str(trouble.place))) is not None:
+            merge(told, trouble)
+        elif len(self.given_up) < _MOST_NAMES:
+            self.given_up[str(trouble.place)] = trouble
 
     @property
     def reached(self) -> State:
@@ -330,49 +294,10 @@ class Boot:
         return State.MIGRATING if self.facts.phases else State.STARTING
 
 
-def _same(at_s: float, place: str | None, other_s: float, other_place: str | None) -> bool:
-    return place == other_place and at_s - other_s < _SAME_MOMENT_S
-
-
-def trouble_of(at_s: float, record: Record) -> Trouble:
-    """What an event tells of a failure; what it leaves open comes from the catalogue of failures."""
-    fields = record.fields
-    code = str(fields.get("code", "unknown"))
-    entry = errors.CATALOGUE.get(code)
-    message = fields.get("message") or (entry.meaning if entry else "The line that tells of the failure is not whole.")
-    remedy = fields.get("remedy") or (entry.remedy if entry else "See the runbook.")
-    lines = fields.get("last_lines") or record.before
-    return Trouble(
-        at_s,
-        code,
-        str(message)[:_LONGEST_MESSAGE],
-        str(remedy)[:_LONGEST_MESSAGE],
-        runbook=fields.get("runbook"),
-        exit_code=fields.get("exit_code"),
-        place=fields.get("process") or fields.get("phase"),
-        details={name: fields[name] for name in _DETAILS if fields.get(name) not in (None, "", [])},
-        lines=_last_of(lines),
-        of=record.event,
-    )
-
-
-def _last_of(lines: Sequence[Any]) -> tuple[str, ...]:
-    kept = [str(line)[:_LONGEST_LINE] for line in lines]
-    words = last_words(kept)
-    if words is None or words in kept[-_KEPT_LINES:]:
-        return tuple(kept[-_KEPT_LINES:])
-    # A dump that is longer than what is kept has its reason at its beginning.
-    return words, "…", *kept[2 - _KEPT_LINES :]
-
-
-def _merge(into: Trouble, other: Trouble) -> None:
-    """Add to a trouble what another line tells of the same one."""
-    into.details = {**other.details, **into.details}
-    into.lines = into.lines or other.lines
-    into.place = into.place or other.place
-    into.runbook = into.runbook or other.runbook
-    if into.exit_code is None:
-        into.exit_code = other.exit_code
+def _same(trouble: Trouble, earlier: Trouble) -> bool:
+    """Whether two lines tell of the same thing; a reload may follow a crash at once."""
+    same = trouble.code == earlier.code and trouble.place == earlier.place
+    return same and trouble.at_s - earlier.at_s < _SAME_MOMENT_S
 
 
 _FOLDS: Final[dict[str, Callable[[Boot, float, Record], None]]] = {

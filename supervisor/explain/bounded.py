@@ -41,8 +41,3 @@ class BothEnds(Generic[Item]):
     def left_out(self) -> int:
         """How many are not kept."""
         return self.total - len(self._first) - len(self._last)
-
-    @property
-    def kept_first(self) -> int:
-        """After how many items those that are left out would stand."""
-        return len(self._first)

@@ -12,14 +12,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from supervisor import errors
 from supervisor.errors import ExitCode, SupervisorError
 from supervisor.explain.account import Account, Input
 from supervisor.explain.judge import judge
 from supervisor.explain.ledger import Ledger
-from supervisor.explain.lines import BLOCK_BYTES, Progress, decompressed
+from supervisor.explain.lines import BLOCK_BYTES, Progress, Read, reader_of
 from supervisor.explain.numbering import Numbering
 from supervisor.explain.record import seconds_of
 from supervisor.explain.scan import Scanner
@@ -112,8 +112,8 @@ def explain(
         progress = Progress()
         name = "stdin" if file == STDIN else file
         try:
-            with _opened(file) as stream:
-                for record in scanner.records(stream.read, progress, name if len(files) > 1 else ""):
+            with _opened(file) as read_block:
+                for record in scanner.records(read_block, progress, name if len(files) > 1 else ""):
                     ledger.take(record)
         except OSError as error:
             unread += 1
@@ -160,7 +160,7 @@ def _nothing(source: Input) -> SupervisorError:
 
 
 @contextlib.contextmanager
-def _opened(file: str) -> Iterator[IO[bytes]]:
+def _opened(file: str) -> Iterator[Read]:
     if file == STDIN:
         if sys.stdin is None or sys.stdin.isatty():
             raise SupervisorError(
@@ -168,11 +168,10 @@ def _opened(file: str) -> Iterator[IO[bytes]]:
                 "no log was given: stdin is a terminal",
                 remedy="Name a file, or pipe a log in: `docker logs CONTAINER 2>&1 | directus-supervisor explain`.",
             )
-        with decompressed(sys.stdin.buffer) as stream:
-            yield stream
+        yield reader_of(sys.stdin.buffer)
         return
-    with Path(file).open("rb", buffering=BLOCK_BYTES) as raw, decompressed(raw) as stream:
-        yield stream
+    with Path(file).open("rb", buffering=BLOCK_BYTES) as stream:
+        yield reader_of(stream)
 
 
 def _print(account: Account, environ: Mapping[str, str], *, as_json: bool) -> None:

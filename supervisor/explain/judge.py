@@ -12,8 +12,9 @@ from supervisor.explain.account import Account, BootAccount, Input
 from supervisor.explain.boot import Boot
 from supervisor.explain.ledger import Ledger
 from supervisor.explain.numbering import Numbering, Numbers
-from supervisor.explain.telling import lanes_of, outcome_of, tell
+from supervisor.explain.telling import lanes_of, tell
 from supervisor.explain.verdict import verdict_of
+from supervisor.lifecycle import State
 
 _COMPARED: Final = ("supervisor", "directus", "postgres")
 _NAMED: Final = 10
@@ -50,7 +51,7 @@ def judge(
             if _is_asked_for(each, since_s, boot) and not (last and followed):
                 changed = _changed(good, each.versions)
                 kept.append(tell(each, replica, followed=followed, numbers=numbers, changed=changed))
-            if outcome_of(each, followed=followed) in {"ready", "stopped"} or each.facts.was_ready:
+            if _was_good(each):
                 good = each.versions
         if kept:
             told.append(kept)
@@ -63,11 +64,12 @@ def judge(
             f"{backwards} lines come after later ones; where the log is upside down, turn it round with `tac`"
         )
     lost = sum(each.lines_lost for each in boots)
+    left_out = ledger.forgotten + sum(map(len, lanes)) - len(boots)
     return Account(
         input=replace(source, remarks=tuple(remarks)),
-        verdict=verdict_of(told, lost),
+        verdict=verdict_of(told, lines_lost=lost, left_out=left_out),
         boots=tuple(boots),
-        boots_left_out=ledger.forgotten.count + sum(map(len, lanes)) - len(boots),
+        boots_left_out=left_out,
     )
 
 
@@ -79,6 +81,12 @@ def _is_asked_for(boot: Boot, since_s: float | None, boot_id: str | None) -> boo
     if since_s is not None and boot.dated and boot.last_s < since_s:
         return False
     return boot_id is None or (boot.boot_id or "").startswith(boot_id)
+
+
+def _was_good(boot: Boot) -> bool:
+    if boot.command == "migrate":
+        return boot.exit_code == 0
+    return boot.facts.was_ready or boot.reached is State.READY
 
 
 def _changed(good: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:

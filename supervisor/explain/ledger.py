@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Final
 
 from supervisor.explain.boot import Boot
@@ -17,26 +16,14 @@ _HALF_A_DAY_S: Final = 43_200.0
 _DAY_S: Final = 86_400.0
 
 
-@dataclass(slots=True)
-class Forgotten:
-    """Boots of which only the number is kept.
-
-    Attributes:
-        count: how many.
-        codes: how they ended, by the code of the failure; ``-`` for no failure.
-        first_s: when the first line of them was written.
-    """
-
-    count: int = 0
-    codes: Counter[str] = field(default_factory=Counter)
-    first_s: float = 0.0
-
-
 class Ledger:
     """Hands each event to its boot.
 
     Args:
         since_s: of what came before, boots keep only the outline; Unix seconds.
+
+    Attributes:
+        forgotten: boots that are not kept.
     """
 
     def __init__(self, since_s: float | None = None) -> None:
@@ -46,7 +33,7 @@ class Ledger:
         # Lines without a boot id (console): one boot after the other, for each source.
         self._current: dict[str, int] = {}
         self._last_s: dict[str, float] = {}
-        self.forgotten = Forgotten()
+        self.forgotten = 0
 
     @property
     def boots(self) -> list[Boot]:
@@ -64,7 +51,7 @@ class Ledger:
             boot = Boot(record.boot_id, record.source, at_s, dated=record.dated, since_s=self._since_s)
         # The one that spoke last stands last: the first is the one to forget.
         self._boots[key] = boot
-        boot.take(record if record.at_s == at_s else _at(record, at_s))
+        boot.take(record if record.at_s == at_s else replace(record, at_s=at_s))
         if len(self._boots) > KEPT_BOOTS:
             self._forget()
 
@@ -88,26 +75,10 @@ class Ledger:
         return f"\0{record.source}\0{number}"
 
     def _forget(self) -> None:
-        key, boot = next(iter(self._boots.items()))
+        # A replica that is up and quiet speaks less often than one that fails over and over.
+        ended = (key for key, boot in self._boots.items() if boot.exit_code is not None)
+        key = next(ended, None) or next(iter(self._boots))
         del self._boots[key]
         if len(self._forgotten_ids) < _MOST_FORGOTTEN:
             self._forgotten_ids.add(key)
-        forgotten = self.forgotten
-        forgotten.first_s = min(forgotten.first_s, boot.first_s) if forgotten.count else boot.first_s
-        forgotten.count += 1
-        code = boot.failure.code if boot.failure is not None else "-"
-        forgotten.codes[code if len(forgotten.codes) < 100 else "-"] += 1
-
-
-def _at(record: Record, at_s: float) -> Record:
-    return Record(
-        record.event,
-        record.fields,
-        boot_id=record.boot_id,
-        source=record.source,
-        at_s=at_s,
-        dated=record.dated,
-        seq=record.seq,
-        before=record.before,
-        damaged=record.damaged,
-    )
+        self.forgotten += 1

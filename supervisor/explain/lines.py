@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import zlib
 from collections.abc import Callable, Iterator
@@ -11,6 +12,10 @@ from typing import IO, Final, cast
 BLOCK_BYTES: Final = 512 * 1024
 LONGEST_LINE: Final = 1024 * 1024
 _GZIP: Final = b"\x1f\x8b"
+# As PowerShell writes what is redirected to a file: https://learn.microsoft.com/powershell, about_Character_Encoding.
+_UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+Read = Callable[[int], bytes]
 
 
 @dataclass(slots=True)
@@ -20,24 +25,37 @@ class Progress:
     Attributes:
         bytes: read so far, after decompression.
         cut_lines: lines longer than `LONGEST_LINE`, of which the rest was dropped.
-        ends_within_a_line: whether the last line has no newline.
         broken: why the reading ended before the end; None when it did not.
     """
 
     bytes: int = 0
     cut_lines: int = 0
-    ends_within_a_line: bool = False
     broken: str | None = None
 
 
-def decompressed(stream: IO[bytes]) -> IO[bytes]:
-    """The stream, gunzipped where its first bytes say that it is compressed."""
+def reader_of(stream: IO[bytes]) -> Read:
+    """What gives the bytes of a stream: gunzipped, or as UTF-8, where its first bytes say that it is otherwise."""
     # A buffered reader looks ahead without taking, which a pipe allows, too.
     peeked = cast("bytes", stream.peek(2)[:2]) if hasattr(stream, "peek") else b""
-    return cast("IO[bytes]", gzip.GzipFile(fileobj=stream)) if peeked == _GZIP else stream
+    if peeked == _GZIP:
+        # One that breaks off gives what is there before it.
+        return gzip.GzipFile(fileobj=stream).read1
+    return _from_utf16(stream.read) if peeked in _UTF16 else stream.read
 
 
-def line_batches(read: Callable[[int], bytes], progress: Progress) -> Iterator[list[bytes]]:
+def _from_utf16(read: Read) -> Read:
+    decoder = codecs.getincrementaldecoder("utf-16")("replace")
+
+    def read_utf8(size: int) -> bytes:
+        while block := read(size):
+            if text := decoder.decode(block):
+                return text.encode("utf-8", "replace")
+        return decoder.decode(b"", final=True).encode("utf-8", "replace")
+
+    return read_utf8
+
+
+def line_batches(read: Read, progress: Progress) -> Iterator[list[bytes]]:
     """The lines without their newlines, many at a time.
 
     Args:
@@ -66,11 +84,10 @@ def line_batches(read: Callable[[int], bytes], progress: Progress) -> Iterator[l
         if lines:
             yield lines
     if carry:
-        progress.ends_within_a_line = True
         yield [carry]
 
 
-def _next(read: Callable[[int], bytes], progress: Progress) -> bytes:
+def _next(read: Read, progress: Progress) -> bytes:
     try:
         return read(BLOCK_BYTES)
     except (OSError, EOFError, zlib.error) as error:

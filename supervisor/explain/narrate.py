@@ -88,6 +88,19 @@ def _template(text: str) -> Callable[[Fields], str]:
 _SENTENCES: Final[dict[str, Callable[[Fields], str]]] = {
     events.SIGNAL_RECEIVED.name: _template("{signal} came: {action}"),
     events.DRAINING.name: _template("not ready any more; Directus serves on for {drain_s} s before it is stopped"),
+    events.LINES_DROPPED.name: _template(
+        "{lines} lines of the log were not written, as nobody read the standard output; what they told is lost"
+    ),
+    events.RELEASE_SUPERSEDED.name: _template(
+        "release {release} is older than {latest}, which this database has ({reason}): SQL files and schema were left "
+        "as they are"
+    ),
+    events.RELEASE_DIVERGED.name: _template(
+        "release {release} and {latest}, which this database has, have parted ({reason}); this one was applied"
+    ),
+    events.RELEASE_DOWNGRADED.name: _template(
+        "release {release} was applied although {latest}, which this database has, is newer ({reason})"
+    ),
     events.STOP_OUTRAN_FAILURE.name: _template("a failure came when a stop was asked for already: {message}"),
     events.POSTGRES_WAITING.name: _template("Postgres cannot be used yet: {cause}"),
     events.LOCK_WAITING.name: _template("waited for the migration lock, held by {holder}"),

@@ -6,12 +6,12 @@ Their head is looked at all the same: the number of a line tells whether lines a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from supervisor.explain.framing import Framed, unframe
-from supervisor.explain.lines import LONGEST_LINE, Progress, line_batches
+from supervisor.explain.framing import Framed, repaired, unframe
+from supervisor.explain.lines import LONGEST_LINE, Progress, Read, line_batches
 from supervisor.explain.numbering import Numbering
 from supervisor.explain.parse import fields_of
 from supervisor.explain.record import Record, number, proper, seconds_of
@@ -88,7 +88,7 @@ class Scanner:
         self._numbering = numbering
         self._parts: dict[tuple[str, str], _Parts] = {}
 
-    def records(self, read: Callable[[int], bytes], progress: Progress, name: str = "") -> Iterator[Record]:
+    def records(self, read: Read, progress: Progress, name: str = "") -> Iterator[Record]:
         """Our events in one log.
 
         Args:
@@ -172,6 +172,7 @@ class Scanner:
         return Framed("".join(begun.texts), begun.first.source, begun.first.time, begun.first.stream)
 
     def _record(self, text: str, framed: Framed, name: str) -> Record | None:
+        text = repaired(text)
         found = fields_of(text)
         if found is None:
             # Parts of a line of others come here, too.
@@ -234,7 +235,7 @@ def _with_last_words(record: Record, lines: Sequence[bytes], index: int, earlier
             if wanted in line and _begins_life(line, process):
                 break
             continue
-        found = fields_of(unframe(line).text)
+        found = fields_of(repaired(unframe(line).text))
         if found is None or found[0].get("event") != events.PROCESS_OUTPUT.name:
             continue
         if process is None or found[0].get("process") == process:

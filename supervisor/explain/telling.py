@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from supervisor.errors import CATALOGUE, runbook_link
@@ -16,8 +17,9 @@ from supervisor.explain.account import (
     RestartAccount,
     TroubleAccount,
 )
-from supervisor.explain.boot import Boot, Episode, Restart, Trouble
+from supervisor.explain.boot import Boot
 from supervisor.explain.numbering import Numbers
+from supervisor.explain.trouble import Episode, Restart, Trouble
 from supervisor.incidents.causes import CATALOGUE as INCIDENTS
 from supervisor.lifecycle import State
 from supervisor.logs.timestamp import timestamp_of
@@ -90,6 +92,7 @@ def tell(
         database=facts.database,
         exit_code=boot.exit_code,
         signals=tuple(boot.signals),
+        stopped_by=tuple(boot.stopped_by),
         ready_after_s=_rounded(facts.boot_ready_after_s),
         lock_wait_s=facts.lock_wait_s,
         phases=tuple(_phases(boot)),
@@ -98,6 +101,7 @@ def tell(
         failure=_trouble(failure, boot) if failure is not None else None,
         troubles=tuple(_trouble(trouble, boot) for trouble in _others(boot)),
         restarts_total=boot.restarts.total,
+        restarts_by_process=dict(boot.restarts_of),
         restarts=tuple(_restart(restart, boot) for restart in boot.restarts),
         given_up=tuple(_trouble(trouble, boot) for trouble in boot.given_up.values()),
         processes=tuple(
@@ -126,7 +130,11 @@ def _others(boot: Boot) -> list[Trouble]:
 
 def _phases(boot: Boot) -> list[PhaseAccount]:
     facts = boot.facts
-    phases = [_phase(phase, boot) for phase in facts.phases.values()]
+    silent = _begun_silently(boot)
+    phases = [
+        _phase(replace(phase, state="running", started_s=silent[1]) if silent and phase is silent[0] else phase, boot)
+        for phase in facts.phases.values()
+    ]
     begun_s = facts.boot_started_s
     if begun_s is None or facts.boot_result != "finished" or facts.boot_duration_s is None:
         return phases
@@ -134,11 +142,12 @@ def _phases(boot: Boot) -> list[PhaseAccount]:
     ready_s = facts.boot_ready_after_s
     if ready_s is None and not facts.processes:
         return phases
-    took_s = ready_s - facts.boot_duration_s if ready_s is not None else boot.last_s - boot.first_s - offset_s
+    until_s = boot.failure.at_s if boot.failure is not None else boot.last_s
+    took_s = ready_s - facts.boot_duration_s if ready_s is not None else until_s - boot.first_s - offset_s
     phases.append(
         PhaseAccount(
             name=LAUNCH,
-            state="finished" if ready_s is not None else "failed" if boot.failure is not None else "running",
+            state="finished" if ready_s is not None else _cut_off(boot),
             outcome="ready" if ready_s is not None else None,
             summary="Directus accepts requests" if ready_s is not None else "Directus was not ready",
             offset_s=round(offset_s, 3),
@@ -148,10 +157,30 @@ def _phases(boot: Boot) -> list[PhaseAccount]:
     return phases
 
 
+def _begun_silently(boot: Boot) -> tuple[PhaseFacts, float] | None:
+    """The phase that must have begun, and when: that it did is a debug line, and the phases follow on one another."""
+    facts = boot.facts
+    phases = list(facts.phases.values())
+    if facts.boot_result != "running" or facts.boot_started_s is None or facts.processes or facts.was_ready:
+        return None
+    if any(phase.state in {"running", "failed"} for phase in phases):
+        return None
+    ends = [(phase.started_s or 0.0) + (phase.duration_s or 0.0) for phase in phases if phase.state == "finished"]
+    next_one = next((phase for phase in phases if phase.state == "waiting"), None)
+    if next_one is None or (boot.failure is not None and boot.failure.place != next_one.name):
+        return None
+    return next_one, max([facts.boot_started_s, *ends])
+
+
+def _cut_off(boot: Boot) -> str:
+    """The state of what was under way when the boot, or the log of it, ended."""
+    if boot.failure is not None:
+        return "failed"
+    return "running" if boot.exit_code is None else "stopped"
+
+
 def _phase(phase: PhaseFacts, boot: Boot) -> PhaseAccount:
-    state = phase.state
-    if state == "running" and (boot.failure is not None or boot.exit_code is not None):
-        state = "failed" if boot.failure is not None else "finished"
+    state = _cut_off(boot) if phase.state == "running" else phase.state
     duration_s = phase.duration_s
     if duration_s is None and phase.started_s is not None:
         duration_s = boot.last_s - phase.started_s

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,10 @@ from supervisor.explain.account import (
     RestartAccount,
     TroubleAccount,
 )
+from supervisor.explain.facts import changes_of, facts_of
+from supervisor.explain.restart_cause import RELOAD
 from supervisor.explain.spans import span
+from supervisor.explain.verdict import ended_by_itself
 
 NARROWEST: Final = 60
 _BAR: Final = 24
@@ -31,8 +34,8 @@ _WORDS: Final = {
     "vanished": "ENDED WITHOUT A WORD",
     "unfinished": "NOT READY when the log ends",
 }
-# What a terminal would take for a command.
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# What a terminal would take for a command, and halves of characters, which cannot be written.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ def _read(account: Account, style: Style) -> str:
 def _one_line(boot: BootAccount, style: Style) -> str:
     why = f"  {boot.failure.code}: {boot.failure.cause}" if boot.failure is not None else ""
     head = f"{boot.began_at}  {boot.boot_id or '-'}  "
-    text = _clean(f"{head}{_WORDS[boot.outcome]} after {span(boot.duration_s)}{why}".replace("\n", " "))
+    text = _clean(f"{head}{_word(boot)} after {span(boot.duration_s)}{why}".replace("\n", " "))
     return style.paint(text if len(text) <= style.width else text[: style.width - 1] + "…", "soft")
 
 
@@ -116,7 +119,7 @@ def _boot(boot: BootAccount, style: Style) -> str:
     kind = _OUTCOMES[boot.outcome]
     status = f" (exit status {boot.exit_code})" if boot.exit_code is not None else ""
     lines = [
-        f"{style.paint(_clean(title), 'bold')}  {style.paint(_WORDS[boot.outcome] + status, kind)}",
+        f"{style.paint(_clean(title), 'bold')}  {style.paint(_word(boot) + status, kind)}",
         f"  {boot.began_at} to {boot.last_line_at}  ({span(boot.duration_s)})",
     ]
     versions = [f"{_NAMES.get(name, name)} {version}" for name, version in boot.versions.items()]
@@ -133,6 +136,14 @@ def _boot(boot: BootAccount, style: Style) -> str:
     if boot.failure is not None:
         lines += ["", *_trouble(boot.failure, style, "FAILED", "bad")]
     return "\n".join(lines)
+
+
+def _word(boot: BootAccount) -> str:
+    if boot.outcome == "vanished":
+        return f"{_WORDS[boot.outcome]}, while {boot.state}"
+    if ended_by_itself(boot):
+        return "DONE" if boot.command == "migrate" else "ENDED by itself"
+    return _WORDS[boot.outcome]
 
 
 _NAMES: Final = {"supervisor": "supervisor", "python": "Python", "directus": "Directus", "postgres": "PostgreSQL"}
@@ -184,7 +195,8 @@ def _bar(phase: PhaseAccount, whole_s: float) -> str:
 
 def _happenings(boot: BootAccount, style: Style) -> list[str]:
     told: list[tuple[str, list[str]]] = [(each.at, [_episode(each, style)]) for each in boot.story]
-    told += [(each.at, list(_restart(each, style))) for each in boot.restarts]
+    said: set[tuple[str, ...]] = set()
+    told += [(each.at, list(_restart(each, style, said))) for each in boot.restarts]
     told += [(each.at, list(_trouble(each, style, _time(each.at), "bad"))) for each in (*boot.troubles, *boot.given_up)]
     told.sort(key=lambda pair: pair[0])
     lines = ["", *(line for _, group in told for line in group)] if told else []
@@ -207,7 +219,8 @@ def _episode(episode: EpisodeAccount, style: Style) -> str:
     return "\n".join(lines)
 
 
-def _restart(restart: RestartAccount, style: Style) -> Iterator[str]:
+def _restart(restart: RestartAccount, style: Style, said: set[tuple[str, ...]]) -> Iterator[str]:
+    """One restart; the words and the remedy of one after the other that is like it are not said again."""
     uptime = f" after {span(restart.uptime_s)}" if restart.uptime_s is not None else ""
     delay = f", started again in {span(restart.delay_s)}" if restart.delay_s is not None else ""
     of = f" (restart {restart.number} of {restart.limit})" if restart.number and restart.limit else ""
@@ -215,8 +228,14 @@ def _restart(restart: RestartAccount, style: Style) -> Iterator[str]:
     cause = restart.trouble.cause.rstrip(".")
     text = f"RESTART  {cause}{uptime}{delay}{of}{back}"
     yield style.paint(style.wrapped(text, " " * 16, f"  {_time(restart.at)}  "), "warn")
-    yield from _words(restart.trouble.last_lines, style, " " * 16)
-    yield style.wrapped(f"to do: {restart.trouble.remedy}", " " * 23, " " * 16)
+    words, remedy = restart.trouble.last_lines, restart.trouble.remedy
+    if words and (restart.process, *words) in said:
+        yield style.paint(" " * 16 + "| the same last lines as before", "soft")
+    else:
+        yield from _words(words, style, " " * 16)
+    if (restart.process, remedy) not in said and restart.trouble.code != f"process.{RELOAD}":
+        yield style.wrapped(f"to do: {remedy}", " " * 23, " " * 16)
+    said |= {(restart.process, *words), (restart.process, remedy)}
 
 
 def _trouble(trouble: TroubleAccount, style: Style, title: str, kind: str) -> Iterator[str]:
@@ -224,32 +243,15 @@ def _trouble(trouble: TroubleAccount, style: Style, title: str, kind: str) -> It
     yield style.wrapped(f"why    {trouble.cause}", " " * 11, "    ")
     if excerpt := trouble.details.get("excerpt"):
         yield "\n".join(f"           {_clean(line)}" for line in str(excerpt).split("\n"))
-    facts = [f"{name} {_fact(trouble.details[name])}" for name in _FACTS if trouble.details.get(name)]
-    if facts:
-        yield style.wrapped(f"facts  {', '.join(facts)}", " " * 11, "    ")
-    for change in _changes(trouble.details):
-        yield style.wrapped(f"since the last good boot: {change}", " " * 11, " " * 11)
+    if facts := facts_of(trouble):
+        yield style.wrapped(f"facts  {'; '.join(facts)}", " " * 11, "    ")
+    if (changes := changes_of(trouble.details)) is not None:
+        when = f" ({trouble.details['last_good_boot']})" if "last_good_boot" in trouble.details else ""
+        yield style.wrapped(f"new    since the last good boot{when}: {changes or 'nothing'}", " " * 11, "    ")
     yield from _words(trouble.last_lines, style, " " * 11)
     yield style.paint(style.wrapped(f"to do  {trouble.remedy}", " " * 11, "    "), "bold")
     if trouble.runbook:
         yield f"    more   {_clean(trouble.runbook)}"
-
-
-_FACTS: Final = ("exit_status", "last_status", "signal", "oom", "uptime_s", "restarts", "postgres")
-
-
-def _fact(value: object) -> str:
-    if isinstance(value, dict):
-        inner = ", ".join(f"{name} {_fact(item)}" for name, item in value.items() if item not in (None, ""))
-        return f"({inner})"
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else _clean(str(value))
-
-
-def _changes(details: Mapping[str, object]) -> Iterator[str]:
-    changed = details.get("changed")
-    for change in changed if isinstance(changed, list) else []:
-        if isinstance(change, dict):
-            yield f"{change.get('what', 'something')}: {change.get('before', '?')} → {change.get('after', '?')}"
 
 
 def _words(lines: Sequence[str], style: Style, indent: str) -> Iterator[str]:
@@ -266,7 +268,10 @@ def _todo(account: Account, style: Style) -> str:
     lines = [style.paint("WHAT TO DO, the first thing first", "bold")]
     for number, action in enumerate(actions, 1):
         lines.append(style.wrapped(action.what, "     ", f"  {number}. "))
-        lines.append(style.paint(style.wrapped(f"because {action.why}", "     "), "soft"))
+        # What the verdict says a few lines below need not be said twice.
+        cause = action.why.partition(": ")[2] or action.why
+        if cause not in account.verdict.text:
+            lines.append(style.paint(style.wrapped(f"because {action.why}", "     "), "soft"))
         if action.runbook:
             lines.append(style.paint(f"     see {_clean(action.runbook)}", "soft"))
     return "\n".join(lines)

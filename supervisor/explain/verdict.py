@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from supervisor.explain.account import Action, BootAccount, RestartAccount, TroubleAccount, Verdict
+from supervisor.explain.facts import changes_of
+from supervisor.explain.restart_cause import RELOAD
 from supervisor.explain.spans import span
 
 # So many restarts of one boot are worth a word although it is up.
@@ -14,12 +16,13 @@ _LONGEST_CAUSE: Final = 400
 _SHOWN_REPLICAS: Final = 5
 
 
-def verdict_of(lanes: Sequence[Sequence[BootAccount]], lines_lost: int) -> Verdict:
+def verdict_of(lanes: Sequence[Sequence[BootAccount]], *, lines_lost: int, left_out: int) -> Verdict:
     """The verdict on all replicas, each of whose boots come one after the other.
 
     Args:
         lanes: the boots by replica; none of them is empty.
         lines_lost: lines that are missing within the log.
+        left_out: boots that are not among them.
     """
     worst_first = sorted(lanes, key=lambda lane: _RANKS[lane[-1].outcome])
     actions: list[Action] = []
@@ -30,7 +33,7 @@ def verdict_of(lanes: Sequence[Sequence[BootAccount]], lines_lost: int) -> Verdi
         sentences.append(f"{len(lanes)} replicas: {found}.")
     said: set[str] = set()
     for lane in worst_first:
-        text, todo = _of_lane(lane, of_many=len(lanes) > 1)
+        text, todo = _of_lane(lane, of_many=len(lanes) > 1, left_out=left_out)
         actions += [action for action in todo if action not in actions]
         # Replicas that come out alike are told once.
         key = _without_names(text, lane[-1])
@@ -45,7 +48,7 @@ def verdict_of(lanes: Sequence[Sequence[BootAccount]], lines_lost: int) -> Verdi
                 why=f"{lines_lost} lines are missing: the log driver was overrun, or somebody has filtered the log.",
             )
         )
-    well = all(lane[-1].outcome in {"ready", "stopped"} and not lane[-1].given_up for lane in lanes)
+    well = all(_is_well(lane[-1]) for lane in lanes)
     if not actions:
         sentences.append("Nothing is to be done.")
     return Verdict(well=well, text=" ".join(sentences), actions=tuple(actions))
@@ -61,11 +64,20 @@ _WORDS: Final = {
 }
 
 
-def _of_lane(lane: Sequence[BootAccount], *, of_many: bool) -> tuple[str, list[Action]]:
+def _is_well(boot: BootAccount) -> bool:
+    return boot.outcome in {"ready", "stopped"} and not boot.given_up and not _is_half_done(boot)
+
+
+def _is_half_done(boot: BootAccount) -> bool:
+    """Whether it is a migration that was stopped: a stop is what `run` is for, and not `migrate`."""
+    return boot.command == "migrate" and boot.outcome == "stopped" and bool(boot.exit_code)
+
+
+def _of_lane(lane: Sequence[BootAccount], *, of_many: bool, left_out: int) -> tuple[str, list[Action]]:
     last = lane[-1]
     name = f"{_who(last)}: " if of_many else ""
     if last.outcome == "failed":
-        return name + _failed(lane), _after_failure(last)
+        return name + _failed(lane, left_out), _after_failure(last)
     if last.outcome == "unfinished":
         text, todo = _unfinished(last)
         return name + text, todo
@@ -73,7 +85,7 @@ def _of_lane(lane: Sequence[BootAccount], *, of_many: bool) -> tuple[str, list[A
     past, todo = _past(lane)
     restarts, more = _restarted(last)
     given_up = [f"{each.place} was given up: {each.cause}" for each in last.given_up]
-    todo = [*_of_troubles(last.given_up), *more, *todo, *_pending(last)]
+    todo = [*_of_troubles(last.given_up), *_again(last), *more, *todo, *_pending(last)]
     return name + " ".join(filter(None, [text, restarts, *map(_sentence, given_up), past])), todo
 
 
@@ -87,21 +99,28 @@ def _without_names(text: str, boot: BootAccount) -> str:
     return text
 
 
-def _failed(lane: Sequence[BootAccount]) -> str:
+def _what(boot: BootAccount) -> str:
+    return f"The {'migration' if boot.command == 'migrate' else 'boot'} of {_moment(boot.began_at)}"
+
+
+def _failed(lane: Sequence[BootAccount], left_out: int) -> str:
     last, failure = lane[-1], lane[-1].failure
     if failure is None:
-        return f"The boot of {_moment(last.began_at)} failed after {span(last.duration_s)}; why is not in the log."
+        return f"{_what(last)} failed after {span(last.duration_s)}; why is not in the log."
     phase = next((phase.name for phase in last.phases if phase.state == "failed"), None)
     where = f", in {phase}," if phase else ""
     status = f", exit status {failure.exit_code}" if failure.exit_code is not None else ""
-    began = f"The boot of {_moment(last.began_at)} failed after {span(last.duration_s)}{where}"
+    began = f"{_what(last)} failed after {span(last.duration_s)}{where}"
     words = [f"{began} with {failure.code}{status}: {_cause(failure)}"]
     alike = _in_a_row(lane)
     if alike > 1:
-        words.append(
-            f"It is the {_ordinal(alike)} boot in a row to fail this way, since {_moment(lane[-alike].began_at)}."
-        )
-    if last.changed:
+        least = "at least " if left_out and alike == len(lane) else ""
+        since = _moment(lane[-alike].began_at)
+        words.append(f"It is {least}the {_ordinal(alike)} boot in a row to fail this way, since {since}.")
+    changes = changes_of(failure.details)
+    if changes:
+        words.append(f"Since the last good boot this has changed: {changes}.")
+    elif last.changed:
         changes = ", ".join(f"{name} {old} → {new}" for name, (old, new) in last.changed.items())
         words.append(f"Since the last good boot in this log this has changed: {changes}.")
     words.append(f"What to do: {_sentence(failure.remedy)}")
@@ -147,13 +166,10 @@ def _unfinished(boot: BootAccount) -> tuple[str, list[Action]]:
     running = next((phase.name for phase in boot.phases if phase.state == "running"), None)
     doing = f"in {running}" if running else f"in state {boot.state}"
     waits = [episode for episode in boot.story if episode.event in _WAITS]
-    text = (
-        f"The boot of {_moment(boot.began_at)} was not ready when the log ends, after {span(boot.duration_s)}, {doing}."
-    )
+    took = span(boot.duration_s)
+    text = f"{_what(boot)} was not ready when the log ends, after {took}, {doing}."
     if boot.state == "stopping":
-        text = (
-            f"The boot of {_moment(boot.began_at)} was being stopped when the log ends, after {span(boot.duration_s)}."
-        )
+        text = f"{_what(boot)} was being stopped when the log ends, after {took}."
     todo: list[Action] = []
     if waits:
         last = waits[-1]
@@ -166,16 +182,14 @@ def _unfinished(boot: BootAccount) -> tuple[str, list[Action]]:
     todo += more
     todo.append(
         Action(
-            what=(
-                "Look whether the container runs, and how it ended: `docker inspect` (OOMKilled, ExitCode) or "
-                "`kubectl describe pod` (Last State)."
-            ),
+            what=(f"Look whether the container runs, and how it ended: {_WHERE}."),
             why="SIGKILL, the kernel's OOM killer and a lost node leave no line in a log.",
         )
     )
     return text, todo
 
 
+_WHERE: Final = "`docker inspect` (OOMKilled, ExitCode) or `kubectl describe pod` (Last State)"
 _WAITS: Final = {
     "postgres.waiting": "Check that the server runs, and that DB_HOST and DB_PORT reach it from this container.",
     "lock.waiting": "Look at the session that holds the migration lock: another replica may be migrating.",
@@ -193,24 +207,63 @@ def _ready(boot: BootAccount) -> str:
 
 
 def _stopped(boot: BootAccount) -> str:
-    by = f" ({', '.join(dict.fromkeys(boot.signals))})" if boot.signals else ""
+    after = f"after {span(boot.duration_s)}"
     status = f", exit status {boot.exit_code}" if boot.exit_code is not None else ""
-    if boot.command == "migrate" and not boot.signals:
-        return f"The migration of {_moment(boot.began_at)} is done after {span(boot.duration_s)}{status}."
-    return f"The boot of {_moment(boot.began_at)} was stopped as asked{by} after {span(boot.duration_s)}{status}."
+    if ended_by_itself(boot):
+        if boot.command == "migrate":
+            return f"{_what(boot)} is done {after}{status}."
+        return f"{_what(boot)} ended by itself {after}{status}: {_sentence(boot.reason)}"
+    by = f" ({', '.join(boot.stopped_by)})" if boot.stopped_by else ""
+    phase = _interrupted(boot)
+    where = f", in {phase}" if phase else ""
+    done = " It is not done." if _is_half_done(boot) else ""
+    return f"{_what(boot)} was stopped as asked{by} {after}{where}{status}.{done}"
+
+
+def ended_by_itself(boot: BootAccount) -> bool:
+    """Whether one that ended without a failure was not asked to."""
+    if boot.outcome != "stopped" or boot.stopped_by:
+        return False
+    if boot.command == "migrate":
+        return not boot.exit_code
+    # The line of the signal may be missing, and that of the move be there.
+    return bool(boot.reason) and not boot.reason.endswith("was received")
+
+
+def _interrupted(boot: BootAccount) -> str | None:
+    return next((phase.name for phase in boot.phases if phase.state == "stopped"), None)
+
+
+def _again(boot: BootAccount) -> list[Action]:
+    if not _is_half_done(boot):
+        return []
+    where = _interrupted(boot)
+    return [
+        Action(what="Run `migrate` again.", why=f"It was stopped{f' in {where}' if where else ''}, and is not done.")
+    ]
 
 
 def _restarted(boot: BootAccount) -> tuple[str, list[Action]]:
-    if not boot.restarts_total:
+    unasked = [each for each in boot.restarts if each.trouble.code != f"process.{RELOAD}"]
+    if not unasked or not boot.restarts_by_process:
         return "", []
-    last = boot.restarts[-1]
-    times = "once" if boot.restarts_total == 1 else f"{boot.restarts_total} times"
-    text = f"{last.process} was restarted {times}, last at {_moment(last.at)}: {_cause(last.trouble)}"
-    worth = boot.restarts_total >= _MANY_RESTARTS or last.trouble.code not in _PASSING or not _came_back(last)
+    last = unasked[-1]
+    most, *others = sorted(boot.restarts_by_process.items(), key=lambda item: -item[1])
+    counts = ", ".join([f"{most[0]} was restarted {_times(most[1])}", *(f"{name} {_times(n)}" for name, n in others)])
+    which = f"; the last time {last.process}," if others else ", last"
+    text = f"{counts}{which} at {_moment(last.at)}: {_cause(last.trouble)}"
+    if any(each.place == last.process for each in boot.given_up):
+        # What to do about that says it all.
+        return text, []
+    worth = most[1] >= _MANY_RESTARTS or last.trouble.code not in _PASSING or not _came_back(last)
     return text, _of_troubles([last.trouble]) if worth else []
 
 
-_PASSING: Final = frozenset({"process.exit", "process.reload"})
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+_PASSING: Final = frozenset({"process.exit"})
 
 
 def _came_back(restart: RestartAccount) -> bool:
@@ -219,19 +272,37 @@ def _came_back(restart: RestartAccount) -> bool:
 
 def _past(lane: Sequence[BootAccount]) -> tuple[str, list[Action]]:
     """What the boots before the last one say, when the last one is well."""
-    bad = [boot for boot in lane[:-1] if boot.outcome in {"failed", "vanished"}]
+    vanished = [boot for boot in lane[:-1] if boot.outcome == "vanished"]
+    failed = [boot for boot in lane[:-1] if boot.outcome == "failed"]
+    bad = len(vanished) + len(failed)
     if not bad:
         return "", []
-    last = bad[-1]
-    text = f"Before it, {len(bad)} of {len(lane) - 1} boots did not end well"
-    if last.outcome == "vanished":
-        todo = Action(
-            what="Look how the container ended: OOMKilled in `docker inspect`, Last State in `kubectl describe pod`.",
-            why=f"The boot of {_moment(last.began_at)} ended without a word at about {_moment(last.last_line_at)}.",
+    kinds: list[str] = []
+    todo: list[Action] = []
+    if vanished:
+        last = vanished[-1]
+        kinds.append(f"{_count(vanished)} ended without a word, as by SIGKILL or an OOM kill of the container")
+        todo.append(
+            Action(
+                what=f"Look how the container ended: {_WHERE}.",
+                why=f"{_what(last)} ended without a word at about {_moment(last.last_line_at)}.",
+            )
         )
-        return f"{text}: the last of them ended without a word, as by SIGKILL or an OOM kill of the container.", [todo]
-    cause = f"{last.failure.code}: {_cause(last.failure)}" if last.failure is not None else "for an unknown reason."
-    return f"{text}, the last of them with {cause} It has recovered since.", []
+    if failed:
+        failure = failed[-1].failure
+        which = ", the last one" if len(failed) > 1 else ","
+        with_what = f"with {failure.code}: {_cause(failure)}" if failure is not None else "for an unknown reason"
+        kinds.append(f"{_count(failed)} failed{which} {with_what}")
+    text = f"Before it, {bad} of {len(lane) - 1} boots did not end well: {_sentence('; '.join(kinds))}"
+    return f"{text} It has recovered since." if _was_up(lane[-1]) else text, todo
+
+
+def _count(boots: Sequence[BootAccount]) -> str:
+    return "one" if len(boots) == 1 else str(len(boots))
+
+
+def _was_up(boot: BootAccount) -> bool:
+    return boot.outcome == "ready" or boot.ready_after_s is not None or (boot.command == "migrate" and _is_well(boot))
 
 
 def _cause(trouble: TroubleAccount) -> str:

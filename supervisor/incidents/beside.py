@@ -61,7 +61,7 @@ class Beside:
     def _run(self, what: str, work: Callable[[], object], loop: asyncio.AbstractEventLoop | None) -> None:
         try:
             work()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and all else goes on
             self._failed.append(f"{what}: {error}")
         if self._failed and loop is not None:
             # When the loop is over, `finish` tells.

@@ -83,13 +83,15 @@ class Reporter:
         """A process came to an end that nobody asked for, and is going to be started again."""
         with _harmless():
             code, remedy = incidence_of(ending.trouble.cause)
-            self._tell(record.of_process(code, f"{ending.process} {ending.trouble.why}.", remedy, ending.facts))
+            message = f"{ending.process} {ending.trouble.why}."
+            self._tell(record.of_process(code, message, remedy, ending.facts, mask=setup.redactor.text))
 
     def given_up(self, process: str, error: SupervisorError) -> None:
         """A process beside Directus is not started again."""
         facts = {**error.facts, "process": process}
         with _harmless():
-            self._tell(record.of_process(GIVEN_UP.code, error.message, error.remedy, facts))
+            mask = setup.redactor.text
+            self._tell(record.of_process(GIVEN_UP.code, error.message, error.remedy, facts, mask=mask))
 
     async def failed(self, error: SupervisorError, *, phase: str | None) -> None:
         """A failure ends the run; while the event loop still runs, the database can be asked.
@@ -122,6 +124,10 @@ class Reporter:
                 asked = {"postgres": {**answer.state, "disk_full": full}}
         return {**self._compared(last_good), **asked}
 
+    def has_told_of(self, error: Exception) -> bool:
+        """Whether this failure was told as the one that ends the run."""
+        return self._told is error
+
     def ended_by(self, error: Exception) -> Exception:
         """The failure that ends the process; tells of it unless that was done when it happened.
 
@@ -141,7 +147,8 @@ class Reporter:
         self._beside.finish(_FINISH_S)
 
     def _of_failure(self, error: Exception, phase: str | None) -> record.Fields:
-        fields = record.of_failure(error, phase=phase, uptime_s=time.monotonic() - self._started_s)
+        uptime_s = time.monotonic() - self._started_s
+        fields = record.of_failure(error, phase=phase, uptime_s=uptime_s, mask=setup.redactor.text)
         after = self._oom.read()
         if fields.get("signal") == signal.SIGKILL.name and None not in {after, self._oom_before}:
             fields["oom"] = fields["oom"] or after != self._oom_before

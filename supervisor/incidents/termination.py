@@ -27,7 +27,8 @@ def place_of(configured: Path | None, default: Path = DEFAULT) -> Path | None:
     """
     if configured is not None:
         return configured
-    return default if default.is_file() else None
+    # Where nobody may look into its folder, `Path.is_file` raises.
+    return default if os.path.isfile(default) else None  # noqa: PTH113
 
 
 def message_of(fields: Mapping[str, Any]) -> bytes:

@@ -12,7 +12,8 @@ _OF_A_SESSION: Final = r"(?:access|refresh|session)[_-]?token"
 SECRET_NAME: Final = re.compile(rf"(?:(?:proxy-)?authorization|(?:set-)?cookies?|.*{_OF_A_SESSION})\Z", re.IGNORECASE)
 
 # It begins with a literal, so that a long line without one is passed over fast. A password may hold an @ itself.
-_URL_PASSWORD: Final = re.compile(r'://(?P<user>[^\s/:@"]*):(?P<password>[^\s/"]+)@')
+# Some JSON encoders escape its slashes.
+_URL_PASSWORD: Final = re.compile(r'(?P<mark>:\\*/\\*/)(?P<user>[^\s/:@"]*):(?P<password>[^\s/"]+)@')
 # RFC 7235: a scheme and its credentials; what has neither a digit nor a capital inside is a word of a sentence.
 _SCHEME: Final = re.compile(
     r"\b(?P<scheme>(?i:bearer|basic)(?:\s|%20)+)(?=[A-Za-z0-9._~+/-][A-Za-z0-9._~+/-]*[0-9A-Z=])[A-Za-z0-9._~+/-]{6,}=*"
@@ -31,6 +32,7 @@ _TOKEN: Final = re.compile(
 _HIDDEN_BYTES: Final = rb"(?!\\*[\"']?\s*:\s*\\*[\"']?(?:--redact|\[redacted|null))"
 _SIGNS: Final = (
     (b"://", re.compile(rb'://[^\s/:@"]*:[^\s/"]+@')),
+    (b"\\/", re.compile(rb':\\*/\\*/[^\s/:@"]*:[^\s/"]+@')),
     (b"authorization", re.compile(rb"authorization" + _HIDDEN_BYTES)),
     (b"cookie", re.compile(rb"cookie" + _HIDDEN_BYTES)),
     (b"bearer", re.compile(rb"bearer(?:\s|%20)")),
@@ -54,8 +56,8 @@ def may_be_in(data: bytes) -> bool:
 
 def masked(text: str) -> str:
     """`text` without the credentials that it shows."""
-    if "://" in text:
-        text = _URL_PASSWORD.sub(rf"://\g<user>:{MASK}@", text)
+    if "://" in text or "\\/" in text:
+        text = _URL_PASSWORD.sub(rf"\g<mark>\g<user>:{MASK}@", text)
     lowered = text.lower()
     if "bearer" in lowered or "basic" in lowered:
         text = _SCHEME.sub(rf"\g<scheme>{MASK}", text)

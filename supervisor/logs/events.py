@@ -91,7 +91,10 @@ CONFIG_WARNING = _event(
     "config.warning", "warning", "A setting is usable but unwise; `message` and `remedy` say why.", "message remedy"
 )
 LIBRARY_LINE = _event(
-    "library.line", "warning", "A library (`logger`) had something to say: `message`.", "message logger exception"
+    "library.line",
+    "warning",
+    "A library (`logger`) had something to say: `message`.",
+    "message logger exception left_out",
 )
 
 LINES_DROPPED = _event(
@@ -104,7 +107,9 @@ LINES_DROPPED = _event(
 TRACE_SPAN = _event(
     "trace.span",
     "info",
-    "A `span` of the boot's trace, with OTEL_TRACES_EXPORTER=console: `trace_id`, `span_id`, `duration_s`, `status`.",
+    "A `span` of the boot's trace, with OTEL_TRACES_EXPORTER=console: its ids, `duration_s`, `status`, `attributes` "
+    "and the names of its events.",
+    "span trace_id span_id parent_span_id duration_s status attributes span_events",
 )
 STATE_REPORT = _event(
     "state.report",

@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from supervisor.logs import credentials
+from supervisor.logs import credentials, encoded
 from supervisor.logs.credentials import MASK, SECRET_NAME
 
 # Shorter values cannot be masked without making the log unreadable.
 SHORTEST_SECRET: Final = 4
 
-# Spelled the same by every JSON encoder.
-_PLAIN_RUN: Final = re.compile(r"[A-Za-z0-9 !#$%()*+,\-.:;=?@\[\]^_`{|}~]+")
+# Spelled the same by every JSON encoder and in every URL.
+_PLAIN_RUN: Final = re.compile(r"[A-Za-z0-9._-]+")
 _SHORTEST_NEEDLE: Final = 3
 _LONGEST_REACH: Final = 64 * 1024
 # So many searches cost what one regular expression does.
@@ -52,9 +52,12 @@ class Redactor:
                 if len(value) >= SHORTEST_SECRET:
                     once = _escaped(value)
                     # Twice: a message that is itself JSON, within our own line.
-                    all_spellings = {value} | once | {twice for text in once for twice in _escaped(text)}
-                    spellings |= all_spellings
-                    needles |= _needles_of(value, all_spellings)
+                    plain = (
+                        {value} | once | {twice for text in once for twice in _escaped(text)} | encoded.in_url(value)
+                    )
+                    in_base64 = encoded.in_base64(value)
+                    spellings |= plain | in_base64
+                    needles |= _needles_of(value, plain) | {text.encode() for text in in_base64}
         longest_first = sorted(spellings, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
         in_bytes = [text.encode("utf-8", "backslashreplace") for text in longest_first]

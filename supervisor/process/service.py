@@ -302,6 +302,10 @@ class Service:
         return before is not None and after is not None and after > before
 
 
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
 def _crash_loop(ending: Ending, count: int, span_s: float, *, fatal: bool) -> SupervisorError:
     words = last_words(ending.last_lines)
     last = f"; its last words: {words}" if words else ""
@@ -309,7 +313,7 @@ def _crash_loop(ending: Ending, count: int, span_s: float, *, fatal: bool) -> Su
     times = "once" if count == 1 else f"{count} times"
     return SupervisorError(
         errors.CRASH_LOOP,
-        f"{ending.process} ended {times} within {span_s:.0f} s, at last it {ending.trouble.why}{verdict}{last}",
+        f"{ending.process} ended {times} within {_seconds(span_s)}, at last it {ending.trouble.why}{verdict}{last}",
         **ending.facts,
         deaths=count,
         cause=ending.trouble.cause,

@@ -74,6 +74,24 @@ def test_each_death_is_one_incident_and_the_last_one_is_the_crash_loop(deploymen
     assert told(deployment).endswith("Last lines:\nthe ship\nis sinking")
 
 
+def test_the_failure_is_told_before_the_side_processes_are_ended_and_no_stop_outruns_it(deployment: Deployment) -> None:
+    deployment.environ |= {"STAND_IN": "end", "SUPERVISOR_RESTART_LIMIT": "0", "SUPERVISOR_STOP_TIMEOUT_S": "600"}
+    stubborn = (
+        """processes: [{name: stubborn, command: [sh, -c, "trap '' TERM; echo on; while :; do sleep 0.1; done"]}]"""
+    )
+    (deployment.folder / "supervisor.yaml").write_text(stubborn)
+    with deployment.start("run") as process:
+        process.wait_for("incident", code="directus.crash_loop")
+        assert not process.of("process.exited", process="stubborn")
+        process.signal(signal.SIGTERM)
+        process.wait_for("signal.received", action="stop")
+        process.signal(signal.SIGTERM)
+        process.expect_exit(7)
+    assert codes(process) == ["directus.crash_loop"]
+    assert process.failure["process"] == "directus"
+    assert not process.of("stop.outran_failure")
+
+
 def test_a_kill_by_somebody_is_one_incident(deployment: Deployment, folder: Path) -> None:
     deployment.environ |= FAST
     with deployment.start("run") as process:

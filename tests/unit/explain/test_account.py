@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from supervisor.explain.account import SCHEMA_VERSION
+from supervisor.explain.text import Style, account_text
 from tests.unit.explain.written import PHASES, Log, account_of
 
 
@@ -258,3 +260,201 @@ def test_thousands_of_restarts_are_counted_and_the_ends_kept(tmp_path: Path) -> 
 
 def test_the_schema_has_a_version(tmp_path: Path) -> None:
     assert account_of(tmp_path, Log().fails().text).schema_version == SCHEMA_VERSION == 1
+
+
+def test_a_reload_right_after_a_crash_is_told_as_a_reload(tmp_path: Path) -> None:
+    log = Log().becomes_ready()
+    log.say(
+        "incident", "error", code="process.signal", message="directus ended with signal SIGSEGV.", process="directus"
+    )
+    log.say("process.restarting", "warning", process="directus", reason="ended with signal SIGSEGV", cause="signal")
+    log.say("process.restarting", process="directus", reason="is reloaded", cause="reload", delay_s=0.0)
+    account = account_of(tmp_path, log.text)
+    crash, reload = account.boots[0].restarts
+    assert (crash.trouble.code, reload.trouble.code) == ("process.signal", "process.reload")
+    assert (
+        "directus was restarted once, last at 2026-01-31T03:00:05Z: directus ended with signal" in account.verdict.text
+    )
+    assert not account.boots[0].troubles
+
+
+def test_a_failure_that_takes_long_to_end_is_told_once_with_all_that_is_known(tmp_path: Path) -> None:
+    log = Log().becomes_ready()
+    failure: dict[str, Any] = {"code": "directus.crash_loop", "message": "too often", "remedy": "Look.", "exit_code": 7}
+    log.say("incident", "error", **failure, process="directus", last_lines=["out of luck"])
+    log.say("supervisor.failed", "error", after_s=30.0, **failure)
+    (boot,) = account_of(tmp_path, log.text).boots
+    assert boot.failure is not None
+    assert boot.failure.last_lines == ("out of luck",)
+    assert boot.failure.at == "2026-01-31T03:00:05.410Z"
+    assert not boot.troubles
+
+
+def test_a_process_that_was_given_up_is_told_once(tmp_path: Path) -> None:
+    log = Log().becomes_ready()
+    told: dict[str, Any] = {"message": "worker ended 3 times", "remedy": "Read its last lines."}
+    log.say("incident", "error", code="process.given_up", process="worker", exit_status=3, last_lines=["sunk"], **told)
+    log.say("process.given_up", "error", process="worker", **told)
+    account = account_of(tmp_path, log.text)
+    (boot,) = account.boots
+    (given_up,) = boot.given_up
+    assert (given_up.details["exit_status"], given_up.last_lines) == (3, ("sunk",))
+    assert not boot.troubles
+    assert not account.verdict.well
+
+
+def test_a_phase_failure_that_a_stop_outran_is_a_stop(tmp_path: Path) -> None:
+    log = Log().begins().phase("wait_for_postgres")
+    log.say("signal.received", signal="SIGTERM", action="stop")
+    log.say("phase.failed", "error", phase="pre_schema", duration_s=0.1)
+    log.say("stop.outran_failure", "warning", code="postgres.connection_lost", message="it was lost")
+    log.say("supervisor.stopped", exit_code=0, uptime_s=3.0)
+    (boot,) = account_of(tmp_path, log.text).boots
+    assert (boot.outcome, boot.failure) == ("stopped", None)
+
+
+def test_the_phase_that_a_stop_interrupted_is_named_also_where_the_log_has_no_debug_lines(tmp_path: Path) -> None:
+    log = Log().begins().phase("wait_for_postgres")
+    log.say("signal.received", after_s=60.0, signal="SIGTERM", action="stop")
+    log.say("state.changed", before="migrating", state="stopping", reason="SIGTERM was received")
+    log.say("supervisor.stopped", exit_code=0, uptime_s=3.0)
+    account = account_of(tmp_path, log.text)
+    _, interrupted, after, *_ = account.boots[0].phases
+    assert (interrupted.name, interrupted.state) == ("pre_schema", "stopped")
+    assert interrupted.duration_s == pytest.approx(60.2)
+    assert after.state == "waiting"
+    assert "in pre_schema" in account.verdict.text
+
+
+def test_the_phase_in_which_the_log_ends_is_named_also_where_it_has_no_debug_lines(tmp_path: Path) -> None:
+    log = Log().begins().phase("wait_for_postgres").phase("pre_schema")
+    account = account_of(tmp_path, log.text)
+    assert [phase.state for phase in account.boots[0].phases[:4]] == ["finished", "finished", "running", "waiting"]
+    assert "in bootstrap" in account.verdict.text
+
+
+def test_only_the_signals_that_ask_for_a_stop_are_said_to_have_stopped_it(tmp_path: Path) -> None:
+    log = Log().becomes_ready()
+    log.say("signal.received", signal="SIGHUP", action="reload: directus is restarted in good order")
+    log.say("signal.received", signal="SIGUSR1", action="the state is logged")
+    account = account_of(tmp_path, log.stops().text)
+    assert "stopped as asked (SIGTERM)" in account.verdict.text
+    assert account.boots[0].signals == ("SIGHUP", "SIGUSR1", "SIGTERM")
+
+
+def test_an_end_that_nobody_asked_for_is_not_said_to_have_been_asked_for(tmp_path: Path) -> None:
+    log = Log().becomes_ready()
+    reason = "directus ended with status 9, which is not restarted"
+    log.say("state.changed", before="restarting", state="stopping", reason=reason)
+    log.say("supervisor.stopped", exit_code=9, uptime_s=12.0)
+    account = account_of(tmp_path, log.text)
+    assert account.boots[0].outcome == "stopped"
+    assert reason in account.verdict.text
+    assert "as asked" not in account.verdict.text
+
+
+def test_a_migration_that_was_stopped_is_said_not_to_be_done(tmp_path: Path) -> None:
+    log = Log().begins()
+    log.lines = [line.replace('"run":"run"', '"run":"migrate"') for line in log.lines]
+    log.say("signal.received", signal="SIGTERM", action="stop")
+    log.say("supervisor.stopped", exit_code=143, uptime_s=3.0)
+    account = account_of(tmp_path, log.text)
+    assert "The migration" in account.verdict.text
+    assert "is not done" in account.verdict.text
+    assert not account.verdict.well
+
+
+def test_what_went_wrong_before_is_told_of_each_kind(tmp_path: Path) -> None:
+    killed = Log("a" * 12).becomes_ready()
+    failed = Log("b" * 12, began_s=60).fails()
+    account = account_of(tmp_path, killed.text + failed.text + Log("c" * 12, began_s=90).becomes_ready().text)
+    assert "one ended without a word" in account.verdict.text
+    assert "one failed, with sql.failed" in account.verdict.text
+    assert any("OOMKilled" in action.what for action in account.verdict.actions)
+
+
+def test_a_boot_that_was_stopped_before_it_was_ready_is_not_the_last_good_one(tmp_path: Path) -> None:
+    good, stopped, bad = (
+        Log("a" * 12).becomes_ready().stops(),
+        Log("b" * 12, began_s=60).begins().stops(),
+        Log("c" * 12, began_s=90).fails(),
+    )
+    good.lines = [line.replace("11.17.4", "11.17.3") for line in good.lines]
+    account = account_of(tmp_path, good.text + stopped.text + bad.text)
+    assert account.boots[-1].changed == {"directus": ("11.17.3", "11.17.4")}
+
+
+def test_a_boot_with_hundreds_of_pending_files_is_followed_to_its_end(tmp_path: Path) -> None:
+    log = Log().begins()
+    for number in range(150):
+        log.say("sql.pending", "warning", file=f"pre-schema/{number}.sql", extension="timescaledb", phase="pre_schema")
+    ready = Log().becomes_ready()
+    text = log.text + "".join(f"{line}\n" for line in ready.lines[4:])
+    (boot,) = account_of(tmp_path, text.replace(',"seq":', ',"was":')).boots
+    assert [phase.state for phase in boot.phases] == ["finished"] * 6
+    assert len(boot.pending_files) == 150
+
+
+def test_a_quiet_replica_is_not_forgotten_for_another_that_crashes_all_the_time(tmp_path: Path) -> None:
+    quiet = Log("q" * 12).becomes_ready()
+    lines = [f"[pod/a/directus] {line}" for line in quiet.lines]
+    for number in range(100):
+        lines += [f"[pod/b/directus] {line}" for line in Log(f"{number:012}", began_s=number * 10 + 60).fails().lines]
+    account = account_of(tmp_path, "\n".join(lines))
+    assert account.verdict.text.startswith("2 replicas: 1 failed, 1 up when the log ends.")
+
+
+def test_the_restarts_of_each_process_are_counted_by_themselves(tmp_path: Path) -> None:
+    log = Log().becomes_ready().crashes().crashes()
+    log.say("process.restarting", "warning", process="worker", reason="ended with status 3", cause="exit")
+    account = account_of(tmp_path, log.text)
+    assert account.boots[0].restarts_by_process == {"directus": 2, "worker": 1}
+    assert "directus was restarted 2 times, worker once; the last time worker" in account.verdict.text
+
+
+def test_what_has_changed_since_the_last_good_boot_is_told_by_name(tmp_path: Path) -> None:
+    log = Log().fails()
+    failed = log.lines.pop()
+    log.say(
+        "incident",
+        "error",
+        code="sql.failed",
+        message="m",
+        remedy="r",
+        exit_code=3,
+        last_good_boot="2026-01-30T03:00:00.000Z",
+        changed=[
+            {"what": "sql_files", "before": 1, "after": 2, "added": ["002_a.sql"], "edited": [], "removed": []},
+            {"what": "settings", "name": "SUPERVISOR_LOCK_TIMEOUT_S", "before": None, "after": "77"},
+        ],
+    )
+    told = "SQL files (added 002_a.sql), the setting SUPERVISOR_LOCK_TIMEOUT_S unset → 77"
+    account = account_of(tmp_path, log.text + failed)
+    assert f"Since the last good boot this has changed: {told}." in account.verdict.text
+    shown = " ".join(account_text(account, Style(100, colour=False, unicode=True)).split())
+    assert f"since the last good boot (2026-01-30T03:00:00.000Z): {told}" in shown
+
+
+def test_that_nothing_has_changed_since_the_last_good_boot_is_told(tmp_path: Path) -> None:
+    log = Log().begins()
+    log.say("incident", "error", code="sql.failed", message="m", remedy="r", exit_code=3, changed=[])
+    shown = account_text(account_of(tmp_path, log.text), Style(100, colour=False, unicode=True))
+    assert "since the last good boot: nothing" in shown
+
+
+def test_a_crash_loop_is_short_to_read(tmp_path: Path) -> None:
+    log = Log().becomes_ready()
+    for _ in range(5):
+        log.crashes("Error: the disk is gone")
+    shown = account_text(account_of(tmp_path, log.text), Style(100, colour=False, unicode=True))
+    assert shown.count("Error: the disk is gone") == 2, "once after the words of the start, once alone"
+    assert shown.count("RESTART") == 5
+    assert shown.count("a restart mends it only when") == 2, "once where it happened, once in what is to be done"
+
+
+def test_why_something_is_to_be_done_is_said_unless_the_verdict_says_it(tmp_path: Path) -> None:
+    log = Log("a" * 12).becomes_ready().text + Log("b" * 12, began_s=60).becomes_ready().text
+    shown = account_text(account_of(tmp_path, log), Style(100, colour=False, unicode=True))
+    assert "because The boot of 2026-01-31T03:00:00Z ended without a word" in shown
+    shown = account_text(account_of(tmp_path, Log().fails().text), Style(100, colour=False, unicode=True))
+    assert "because" not in shown

@@ -76,6 +76,12 @@ def test_what_a_terminal_would_take_for_a_command_is_not_printed() -> None:
     assert "\x9b" not in done.stdout
 
 
+def test_half_a_character_is_no_trouble() -> None:
+    text = Log().fails(message="x").text.replace('"message":"x"', '"message":"\\ud83d half"')
+    assert "� half" in run(stdin=text.encode()).stdout
+    assert json.loads(run("--json", stdin=text.encode()).stdout)["boots"][0]["failure"]["cause"].endswith(" half")
+
+
 def test_the_width_is_that_of_the_terminal(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text(Log().fails().text)

@@ -147,6 +147,13 @@ FRAMES: dict[str, Callable[[str], str]] = {
     "journald": lambda line: f"Jan 31 03:00:00 host-1 directus[917]: {line}",
     "journald iso": lambda line: f"2026-01-31T03:00:00+0000 host-1 directus[917]: {line}",
     "journald json": lambda line: json.dumps({"MESSAGE": line, "_HOSTNAME": "host-1", "PRIORITY": "6"}),
+    "journald precise": lambda line: f"Jan 31 03:00:00.123456 host-1 directus[917]: {line}",
+    "journald full": lambda line: f"Sat 2026-01-31 03:00:00 UTC host-1 directus[917]: {line}",
+    "docker service logs": lambda line: f"directus.1.k3j2h1xyz@node-1    | {line}",
+    "syslog": lambda line: f"<30>1 2026-01-31T03:00:00.123Z host-1 directus 917 directus - {line}",
+    "Loki": lambda line: f'2026-01-31T03:00:00Z {{app="directus"}} {line}',
+    "Fluent Bit": lambda line: json.dumps({"date": 1.5, "log": line, "kubernetes": {"pod_name": "directus-0"}}),
+    "Vector": lambda line: json.dumps({"timestamp": "2026-01-31T03:00:00Z", "message": line, "host": "host-1"}),
     "something else": lambda line: f"pod-7 2026/01/31 stdout: {line}",
 }
 

@@ -10,7 +10,7 @@ import pytest
 
 from supervisor import errors
 from supervisor.errors import SupervisorError
-from supervisor.incidents import beside, store, termination
+from supervisor.incidents import beside, record, store, termination
 from supervisor.incidents.reporter import Reporter
 from supervisor.logs import setup
 from supervisor.process.child import ExitStatus
@@ -143,3 +143,25 @@ def test_work_beside_that_fails_is_told_at_the_end() -> None:
     working.do("It could not be kept", fail)
     working.finish(5)
     assert told == ["It could not be kept: [Errno 30] Read-only file system"]
+
+
+def test_a_secret_that_a_cut_would_tear_in_two_is_masked_before_it(captured: Captured, tmp_path: Path) -> None:
+    setup.redactor.know(["open-sesame"])
+    telling = reporter(incident_dir=tmp_path / "in", termination_log=tmp_path / "log")
+    line = "x" * (record.LONGEST_LINE - 5) + " open-sesame"
+    text = "x" * (record.LONGEST_TEXT - 5) + " open-sesame"
+    error = SupervisorError(errors.CRASH_LOOP, text, remedy=text, last_lines=[line])
+    telling.ended_by(error)
+    telling.close()
+    files = "".join(path.read_text() for path in [*(tmp_path / "in").iterdir(), tmp_path / "log"])
+    assert "open" not in files + "".join(captured.lines)
+
+
+def test_the_half_of_a_secret_at_the_beginning_of_a_long_traceback_is_masked(captured: Captured) -> None:
+    setup.redactor.know(["open-sesame"])
+    telling = reporter()
+    for rest in range(record.LONGEST_TEXT - 60, record.LONGEST_TEXT):
+        telling._told = None
+        telling.ended_by(ValueError("open-sesame" + "x" * rest))
+    assert len(captured.lines) == 60
+    assert "sesame" not in "".join(captured.lines)
