@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -48,6 +49,9 @@ def run_check(environ: Mapping[str, str], cwd: Path, options: Options) -> int:
     Returns:
         0 when there is no error (with ``--strict``: nothing at all), else 1; 78 when it cannot be checked.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names and lines of files may hold what the terminal's encoding does not.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _check(environ, cwd, options)
     except SupervisorError as error:
@@ -67,11 +71,11 @@ def _check(environ: Mapping[str, str], cwd: Path, options: Options) -> int:
     from supervisor.check.project import check  # noqa: PLC0415
 
     squawk = find_squawk() if options.lint else None
-    sql_dir, snapshot, schema = _deployment(environ, cwd, options.directory)
+    sql_dir, snapshot, schemas = _deployment(environ, cwd, options.directory)
     assumed = [relation for text in options.assumed if (relation := from_text(text)) is not None]
     paths = _paths(sql_dir)
     files = [_file(path, cwd) for path in paths]
-    checked = check(files, _snapshot(snapshot, cwd), main_schema=schema, assumed=assumed)
+    checked = check(files, _snapshot(snapshot, cwd), search_path=schemas, assumed=assumed)
     findings = list(checked.findings)
     if squawk is not None:
         findings += lint(squawk, {_label(path, cwd): path for path in paths}, checked.sources)
@@ -87,8 +91,8 @@ def _check(environ: Mapping[str, str], cwd: Path, options: Options) -> int:
     return FOUND if counted else 0
 
 
-def _deployment(environ: Mapping[str, str], cwd: Path, directory: Path | None) -> tuple[Path, Path, str]:
-    """The folder of SQL files, the snapshot, and the schema of Directus' tables."""
+def _deployment(environ: Mapping[str, str], cwd: Path, directory: Path | None) -> tuple[Path, Path, list[str]]:
+    """The folder of SQL files, the snapshot, and the schemas in which names are looked for."""
     own = dict(environ)
     folder = cwd
     is_sql_dir = False
@@ -105,13 +109,12 @@ def _deployment(environ: Mapping[str, str], cwd: Path, directory: Path | None) -
     if loaded.problems:
         raise SupervisorError(CONFIG_INVALID, "; ".join(loaded.problems))
     settings = loaded.settings
-    search_path: object = None
+    path: object = None
     with suppress(SupervisorError):
-        search_path = read_environment(own, settings.directus_dir or home).value("DB_SEARCH_PATH")
-    if isinstance(search_path, list | tuple):
-        search_path = search_path[0] if search_path else None
-    schema = search_path if isinstance(search_path, str) and search_path else "public"
-    return folder if is_sql_dir else settings.sql_dir, settings.snapshot, schema
+        path = read_environment(own, settings.directus_dir or home).value("DB_SEARCH_PATH")
+    names = path if isinstance(path, list | tuple) else [path]
+    schemas = [name for name in names if isinstance(name, str) and name] or ["public"]
+    return folder if is_sql_dir else settings.sql_dir, settings.snapshot, schemas
 
 
 def _paths(sql_dir: Path) -> list[Path]:

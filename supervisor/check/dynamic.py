@@ -1,27 +1,59 @@
-"""SQL that is put together at run time: its text where every part of it is a literal, and nothing guessed. Pure."""
+"""SQL that is put together at run time: its text where every part of it is known, and nothing guessed. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, product
 from typing import Any, Final
 
 from supervisor.check.names import constant, strings
 
 _SPECIFIER: Final = re.compile(r"%(?:(?P<percent>%)|(?P<kind>[IsL]))")
+# A loop over more tables than these is looked at for the first ones.
+_MOST_TEXTS: Final = 100
 _CREATING: Final = re.compile(r"\b(?:CREATE|RENAME|IMPORT|INTO|SCHEMA)\b", re.IGNORECASE)
 
 
-def complete_text(node: object) -> str | None:
-    """The text of an expression of literals alone; None when a part of it is known at run time only."""
+def complete_texts(node: object, variables: Mapping[str, Sequence[str]]) -> list[str] | None:
+    """The texts that an expression can have; None when a part of it is known at run time only.
+
+    Args:
+        node: the expression.
+        variables: the texts that PL/pgSQL variables can have, by name; the others are not known.
+    """
+    names = [name for name in variables if name in _columns(node)]
+    found: list[str] = []
+    for values in islice(product(*(variables[name] for name in names)), _MOST_TEXTS):
+        text = _complete_text(node, dict(zip(names, values, strict=True)))
+        if text is None:
+            return None
+        found.append(text)
+    return found or None
+
+
+def texts_of_array(node: object) -> tuple[str, ...]:
+    """The elements of an ``ARRAY['a', 'b']``; none when one of them is no literal."""
+    if isinstance(node, dict) and "TypeCast" in node:
+        node = node["TypeCast"].get("arg")
+    if not isinstance(node, dict) or "A_ArrayExpr" not in node:
+        return ()
+    texts = [constant(element) for element in node["A_ArrayExpr"].get("elements") or []]
+    return tuple(text for text in texts if text is not None) if None not in texts else ()
+
+
+def _complete_text(node: object, variables: Mapping[str, str]) -> str | None:
     text = constant(node)
     if text is not None or not isinstance(node, dict):
         return text
     if "A_Expr" in node and strings(node["A_Expr"].get("name")) == ["||"]:
-        left, right = complete_text(node["A_Expr"].get("lexpr")), complete_text(node["A_Expr"].get("rexpr"))
+        left = _complete_text(node["A_Expr"].get("lexpr"), variables)
+        right = _complete_text(node["A_Expr"].get("rexpr"), variables)
         return None if left is None or right is None else left + right
+    if "ColumnRef" in node:
+        return variables.get(".".join(strings(node["ColumnRef"].get("fields"))))
     if "FuncCall" in node:
-        return _called(node["FuncCall"])
+        return _called(node["FuncCall"], variables)
     return None
 
 
@@ -31,9 +63,9 @@ def may_create(node: object) -> bool:
     return not texts or any(_CREATING.search(text) for text in texts)
 
 
-def _called(call: dict[str, Any]) -> str | None:
+def _called(call: dict[str, Any], variables: Mapping[str, str]) -> str | None:
     name = (strings(call.get("funcname")) or [""])[-1]
-    arguments = [complete_text(argument) for argument in call.get("args") or []]
+    arguments = [_complete_text(argument, variables) for argument in call.get("args") or []]
     known = [argument for argument in arguments if argument is not None]
     if len(known) != len(arguments) or not known:
         return None
@@ -64,6 +96,16 @@ def _quoted(name: str) -> str:
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _columns(node: object) -> set[str]:
+    """The names that an expression refers to."""
+    if isinstance(node, list):
+        return set().union(*map(_columns, node))
+    if not isinstance(node, dict):
+        return set()
+    own = {".".join(strings(node["ColumnRef"].get("fields")))} if "ColumnRef" in node else set()
+    return own.union(*map(_columns, node.values()))
 
 
 def _literals(node: object) -> Iterator[str]:

@@ -27,6 +27,8 @@ class Kind(Enum):
     FILL_SCHEMA = auto()  # by something that cannot be read here, such as an extension
     SEARCH_PATH = auto()
     CREATE_EXTENSION = auto()
+    DEFINE = auto()  # a function whose body needs relations when somebody calls it
+    CALL = auto()
     OPAQUE = auto()  # from here on anything may exist: SQL that is put together at run time
 
 
@@ -36,11 +38,12 @@ class Effect:
 
     Attributes:
         kind: what it does.
-        relation: to which relation; of a schema or an extension, the name.
+        relation: to which relation; of a schema, an extension or a function, the name.
         fragment: what `byte` counts in.
         byte: its place.
         only_if: relations without which the statement does not run.
         path: the new search path; None when it cannot be known.
+        body: of a function, what is needed when it is called.
     """
 
     kind: Kind
@@ -49,6 +52,7 @@ class Effect:
     byte: int
     only_if: Relations = frozenset()
     path: tuple[str, ...] | None = None
+    body: tuple[Effect, ...] = ()
 
     @property
     def offset(self) -> int:

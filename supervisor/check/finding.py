@@ -109,4 +109,18 @@ NEEDS_NO_TRANSACTION = _rule(
     Severity.ERROR,
     "Put it into a file of its own with `-- supervisor: no-transaction` in its leading comment.",
 )
+NEEDS_TRANSACTION = _rule(
+    "needs-transaction",
+    Severity.ERROR,
+    "Put it into a file of its own, without the directive no-transaction.",
+)
+RELEASES_LOCK = _rule(
+    "releases-lock",
+    Severity.ERROR,
+    "Take it out: the files run under the migration lock, and what they SET is reset after each.",
+)
+NAMELESS_INDEX = _rule(
+    "nameless-index", Severity.ERROR, "Give it a name: CREATE INDEX CONCURRENTLY IF NOT EXISTS name ON …"
+)
+CLIENT_ENCODING = _rule("client-encoding", Severity.ERROR, "Take the statement out, and save the file as UTF-8.")
 UNGUARDED = _rule("unguarded", Severity.WARNING, "Guard it by IF NOT EXISTS, or in a DO block that looks first.")

@@ -127,8 +127,10 @@ def _compared(content: Mapping[str, Any], variables: Mapping[str, Truth]) -> Tru
             return known
         case (["="], 0, _) | (["<"], 1, _) | (["="], _, False) | (["<>"], _, True):
             return known.negated()
-        case (["="], int(), None):
+        case ([">" | ">=" | "="], int(), None) if number > 0:
             return Truth(known.if_true)
+        case (["<" | "<="], int(), None) if number > 0:
+            return Truth(if_false=known.if_true)
     return Truth()
 
 

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from pglast.parser import ParseError, parse_plpgsql_json
 
-from supervisor.check.dynamic import complete_text, may_create
+from supervisor.check.dynamic import complete_texts, may_create, texts_of_array
 from supervisor.check.grammar import Node, Parsed, RefusedError, parse
 from supervisor.check.guards import Relations, Truth, truth_of_rows
-from supervisor.check.names import Relation, from_text
+from supervisor.check.names import Relation, constant, from_text
 from supervisor.check.places import ASSIGNMENT, SELECT, Places, start_in
 from supervisor.check.source import Fragment
 
@@ -56,10 +56,17 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One SQL statement or expression of a body."""
+    """One SQL statement, or an expression of a body.
+
+    Attributes:
+        statement: as it is parsed.
+        where: the conditions that it stands under.
+        in_block: whether it stands in a DO block.
+    """
 
     statement: Parsed
     where: Where
+    in_block: bool = False
 
 
 @dataclass
@@ -148,16 +155,22 @@ class _Reader:
         self._body = body
         self._result = result
         self._variables: dict[str, Truth] = {}
+        self._texts: dict[str, tuple[str, ...]] = {}
+        self._names: dict[int, str] = {}
         self._places = Places(body)
 
     def function(self, function: Node) -> None:
-        for datum in function.get("datums", []):
+        for number, datum in enumerate(function.get("datums", [])):
             variable = datum.get("PLpgSQL_var", {})
+            self._names[number] = variable.get("refname", "").lower()
             self._places.go_to(variable.get("lineno"), back=True)
             self._expression(variable.get("cursor_explicit_expr"), Where(tolerated=True))
             value = self._expression(variable.get("default_val"), Where())
             if value and "refname" in variable:
-                self._variables[variable["refname"].lower()] = self._value_of(value[0])
+                self._variables[self._names[number]] = self._known(value)
+                text = constant(_target_of(value[0]))
+                if variable.get("isconst") and text is not None:
+                    self._texts[self._names[number]] = (text,)
         # A handler's own variables are among them, so the last may stand far below.
         self._places.go_to(1, back=True)
         self._statement(function.get("action", {}), Where())
@@ -168,14 +181,29 @@ class _Reader:
             where = self._statement(statement, where)
         return where
 
-    def _statement(self, statement: Node, where: Where) -> Where:
+    def _statement(self, statement: Node, where: Where) -> Where:  # noqa: C901 - one case for each kind
         for kind, content in statement.items():
             self._places.go_to(content.get("lineno"))
             match kind:
                 case "PLpgSQL_stmt_block":
                     return self._nested(content, where)
                 case "PLpgSQL_stmt_if":
-                    return self._if(content, where)
+                    branches = [item.get("PLpgSQL_if_elsif", {}) for item in content.get("elsif_list", [])]
+                    first = {**content, "stmts": content.get("then_body")}
+                    return self._branches([first, *branches], content.get("else_body"), where)
+                case "PLpgSQL_stmt_case" if "t_expr" not in content:
+                    branches = [item.get("PLpgSQL_case_when", {}) for item in content.get("case_when_list", [])]
+                    return self._branches(
+                        [{**branch, "cond": branch.get("expr")} for branch in branches],
+                        content.get("else_stmts"),
+                        where,
+                    )
+                case "PLpgSQL_stmt_exit" if "cond" in content:
+                    return where.under(self._known(self._expression(content["cond"], where)).if_false)
+                case "PLpgSQL_stmt_assert":
+                    self._assert(content, where)
+                case "PLpgSQL_stmt_foreach_a":
+                    self._foreach(content, where)
                 case "PLpgSQL_stmt_assign":
                     self._assign(content, where)
                 case "PLpgSQL_stmt_execsql" | "PLpgSQL_stmt_perform":
@@ -204,25 +232,36 @@ class _Reader:
             self._block(handler.get("action"), Where(where.only_if, True, where.tolerated, True))
         return where
 
-    def _if(self, content: Node, where: Where) -> Where:
-        branches = [(content.get("cond"), content.get("then_body"), content.get("lineno"))]
-        for item in content.get("elsif_list", []):
-            branch = item.get("PLpgSQL_if_elsif", {})
-            branches.append((branch.get("cond"), branch.get("stmts"), branch.get("lineno")))
+    def _branches(self, branches: list[Node], otherwise_body: object, where: Where) -> Where:
+        """Read IF, or CASE without an operand; returns what the statements after it stand under."""
         otherwise, afterwards = where.under(frozenset()), where
-        for condition, statements, line in branches:
-            self._places.go_to(line)
-            at = self._places.here
-            parsed = self._expression(condition, otherwise if condition is not content.get("cond") else where)
-            known = self._value_of(parsed[0]) if parsed else Truth()
+        for index, branch in enumerate(branches):
+            self._places.go_to(branch.get("lineno"))
+            at, statements = self._places.here, branch.get("stmts")
+            known = self._known(self._expression(branch.get("cond"), otherwise if index else where))
             self._block(statements, otherwise.under(known.if_true))
             if self._leaves(statements):
                 afterwards = afterwards.under(known.if_false)
                 if self._raises(statements) and not where.tolerated:
                     self._result.asserted += [(relation, at) for relation in known.if_false if relation.name]
             otherwise = otherwise.under(known.if_false)
-        self._block(content.get("else_body"), otherwise)
+        self._block(otherwise_body, otherwise)
         return afterwards
+
+    def _assert(self, content: Node, where: Where) -> None:
+        at = self._places.here
+        known = self._known(self._expression(content.get("cond"), where))
+        self._expression(content.get("message"), Where(tolerated=True, dormant=True))
+        if not where.tolerated:
+            self._result.asserted += [(relation, at) for relation in known.if_true if relation.name]
+
+    def _foreach(self, content: Node, where: Where) -> None:
+        """A loop over an array, whose variable has a known text where the array is one of literals."""
+        name = self._names.get(content.get("varno", -1), "")
+        parsed = self._expression(content.get("expr"), where)
+        self._texts[name] = texts_of_array(_target_of(parsed[0])) if parsed else ()
+        self._block(content.get("body"), where.under(frozenset()))
+        self._texts.pop(name, None)
 
     def _leaves(self, statements: object) -> bool:
         return isinstance(statements, list) and any(
@@ -241,13 +280,15 @@ class _Reader:
         match = ASSIGNMENT.match(expression.get("query", ""))
         parsed = self._expression(content.get("expr"), where)
         if match and parsed:
-            self._variables[match["name"].strip().lower()] = self._value_of(parsed[0])
+            name = match["name"].strip().lower()
+            self._variables[name] = self._known(parsed)
+            self._texts.pop(name, None)
 
     def _sql(self, content: Node, where: Where) -> None:
         parsed = self._expression(content.get("sqlstmt") or content.get("expr"), where)
         if not parsed or parsed[0].kind != "SelectStmt":
             return
-        known = self._value_of(parsed[0])
+        known = self._known(parsed)
         self._variables["found"] = known
         names = [item.get("name") for item in content.get("target", {}).get("PLpgSQL_row", {}).get("fields", [])]
         if len(names) == 1 and names[0]:
@@ -260,18 +301,21 @@ class _Reader:
                 dynamic = key == "dynquery" or (key == "query" and "params" in content)
                 self._expression(value, where, execute=dynamic or self._executes(key, content))
             elif isinstance(value, list):
+                inner = where.under(frozenset())
                 for item in value:
                     if isinstance(item, dict) and "PLpgSQL_expr" in item:
                         self._expression(item, where)
                     elif isinstance(item, dict):
-                        self._inner(item, where.under(frozenset()))
+                        inner = self._inner(item, inner)
 
-    def _inner(self, item: Node, where: Where) -> None:
+    def _inner(self, item: Node, where: Where) -> Where:
+        """Read one item of a list; returns what the ones after it stand under."""
         for kind, content in item.items():
             if kind.startswith("PLpgSQL_stmt_"):
-                self._statement(item, where)
-            elif isinstance(content, dict):
+                return self._statement(item, where)
+            if isinstance(content, dict):
                 self._other(content, where)
+        return where
 
     def _executes(self, key: str, content: Node) -> bool:
         expression = content.get(key, {}).get("PLpgSQL_expr", {})
@@ -296,22 +340,29 @@ class _Reader:
         return parsed
 
     def _execute(self, parsed: Parsed, where: Where) -> None:
-        target = (parsed.node.get("targetList") or [{}])[0].get("ResTarget", {}).get("val")
-        text = complete_text(target)
-        if text is None:
-            if may_create(target):
-                self._result.opaque.append(parsed.offset)
-            return
+        target = _target_of(parsed)
+        texts = complete_texts(target, self._texts)
+        if texts is None and may_create(target):
+            self._result.opaque.append(parsed.offset)
         constant_at = target.get("A_Const", {}).get("location") if isinstance(target, dict) else None
         location = len(SELECT) if constant_at is None else constant_at
         start = parsed.fragment.offset(location) + 1
-        exact = parsed.fragment.exact and self._body.text.startswith(text, start - self._body.start)
-        fragment = Fragment(text, start if exact else parsed.fragment.offset(location), exact)
-        try:
-            self._result.steps += [Step(statement, where) for statement in parse(fragment)]
-        except RefusedError as problem:
-            self._result.problems.append((fragment.offset(0), f"{problem.message} in the SQL of EXECUTE"))
+        for text in texts or ():
+            exact = parsed.fragment.exact and self._body.text.startswith(text, start - self._body.start)
+            fragment = Fragment(text, start if exact else parsed.fragment.offset(location), exact)
+            try:
+                self._result.steps += [Step(statement, where) for statement in parse(fragment)]
+            except RefusedError as problem:
+                self._result.problems.append((fragment.offset(0), f"{problem.message} in the SQL of EXECUTE"))
+                return
 
-    def _value_of(self, parsed: Parsed) -> Truth:
+    def _known(self, parsed: list[Parsed]) -> Truth:
         """What follows from the value of an expression, or from the rows of a query."""
-        return truth_of_rows(parsed.node, self._variables) if parsed.kind == "SelectStmt" else Truth()
+        if not parsed or parsed[0].kind != "SelectStmt":
+            return Truth()
+        return truth_of_rows(parsed[0].node, self._variables)
+
+
+def _target_of(parsed: Parsed) -> object:
+    """What an expression, which is parsed as ``SELECT expression``, consists of."""
+    return (parsed.node.get("targetList") or [{}])[0].get("ResTarget", {}).get("val")

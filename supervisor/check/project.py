@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from supervisor.check import finding
@@ -16,7 +16,7 @@ from supervisor.check.statements import read_statements
 from supervisor.check.transactions import check_transactions
 from supervisor.check.world import Script, Setting, judge
 from supervisor.postgres.directives import Directives, read_directives
-from supervisor.postgres.file_name import number_in
+from supervisor.postgres.file_name import is_undecoded, number_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def check(
     files: Iterable[File],
     snapshot: tuple[str, bytes] | None,
     *,
-    main_schema: str = "public",
+    search_path: Sequence[str] = ("public",),
     assumed: Iterable[Relation] = (),
 ) -> Checked:
     """Find what is wrong with the files of a deployment.
@@ -68,18 +68,18 @@ def check(
     Args:
         files: the files of both folders.
         snapshot: label and content of the snapshot; None when there is none.
-        main_schema: where Directus has its tables.
+        search_path: where names are looked for; Directus has its tables in the first of them.
         assumed: relations that something else creates.
     """
-    ordered = sorted(files, key=lambda file: (not file.before_schema, file.number or 0, file.name))
     sources: dict[str, Source] = {}
     scripts: list[Script] = []
-    for file in ordered:
+    by_number = sorted(files, key=lambda file: (not file.before_schema, file.number or 0, file.name))
+    for file in by_number:
         source = sources[file.label] = read_source(file.label, file.data)
         if file.unread:
             source.report(finding.UNREADABLE, 0, f"it cannot be read: {file.unread}")
         scripts.append(_read(file, source))
-    _check_names(ordered, sources)
+    _check_names(by_number, sources)
     known = Snapshot()
     if snapshot is not None:
         label, data = snapshot
@@ -87,7 +87,10 @@ def check(
         # Line ends and a byte order mark do no harm in YAML.
         sources[label].findings = [each for each in sources[label].findings if each.severity == "error"]
         known = read_snapshot(sources[label])
-    judge(scripts, Setting(known.collections, known.is_there, main_schema, frozenset(assumed)))
+    main_schema, *further = search_path
+    # As they run: the repeatable ones of a folder come after its numbered ones.
+    scripts.sort(key=lambda script: (not script.before_schema, script.repeatable))
+    judge(scripts, Setting(known.collections, known.is_there, main_schema, frozenset(assumed), tuple(further)))
     findings = [each for source in sources.values() for each in source.findings]
     return Checked(tuple(sorted(findings, key=_place)), sources)
 
@@ -101,7 +104,7 @@ def _read(file: File, source: Source) -> Script:
     read = read_statements(source, parse_file(source))
     check_transactions(source, read, directives)
     check_reruns(source, read, directives)
-    return Script(source, read.effects, file.before_schema)
+    return Script(source, read.effects, file.before_schema, directives.repeatable)
 
 
 def _directives(source: Source) -> Directives:
@@ -117,6 +120,10 @@ def _check_names(files: list[File], sources: dict[str, Source]) -> None:
     by_name: dict[str, File] = {}
     for file in files:
         source = sources[file.label]
+        if is_undecoded(file.name):
+            source.report(
+                finding.FILE_NAME, 0, "its name is not UTF-8, as the record of it must be", remedy="Rename it."
+            )
         if file.number is None:
             source.report(finding.FILE_NAME, 0, f"{file.name} has no number")
             continue

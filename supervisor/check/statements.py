@@ -54,7 +54,7 @@ def _take(source: Source, step: Step, read: Read) -> None:
     if statement.kind == "CreateFunctionStmt":
         effects = _function(source, statement, read)
     else:
-        effects = effects_of(statement, where.only_if)
+        effects = effects_of(statement, where.only_if) + _calls(statement, where)
     if statement.kind == "VariableSetStmt" and statement.node.get("name") == "check_function_bodies":
         values = [constant(value) for value in statement.node.get("args", [])]
         read.bodies_checked = values not in (["off"], ["false"], ["no"])
@@ -97,7 +97,7 @@ def _do(source: Source, step: Step, read: Read) -> None:
             where.tolerated or inner.where.tolerated,
             where.dormant or inner.where.dormant,
         )
-        _take(source, Step(inner.statement, combined), read)
+        _take(source, Step(inner.statement, combined, in_block=True), read)
     for relation, at in body.asserted:
         read.effects.append(Effect(Kind.MENTION, relation, Fragment("", at, exact=False), 0, where.only_if))
     read.effects += [Effect(Kind.OPAQUE, NOT_LITERAL, Fragment("", at, exact=False), 0) for at in body.opaque]
@@ -131,6 +131,7 @@ def _function(source: Source, statement: Parsed, read: Read) -> list[Effect]:
         for relation, at in body.row_types if body and read.bodies_checked else ():
             effects.append(Effect(Kind.NEED, relation, Fragment("", at, exact=False), 0))
         late = [inner.statement for inner in body.steps] if body else []
+        effects += _definition(statement, body, options) if body else []
         effects += (
             [Effect(Kind.OPAQUE, NOT_LITERAL, Fragment("", at, exact=False), 0) for at in body.opaque] if body else []
         )
@@ -154,6 +155,33 @@ def _function(source: Source, statement: Parsed, read: Read) -> list[Effect]:
         ):
             effects += _with_path(within, options)
     return effects
+
+
+def _definition(statement: Parsed, body: Body, options: dict[str, Node]) -> list[Effect]:
+    """What a function needs when it is called, whatever its arguments and the rows say."""
+    name = (strings(statement.node.get("funcname")) or [""])[-1]
+    needs = tuple(
+        effect
+        for step in body.steps
+        if not (step.where.guarded or step.where.tolerated or step.where.dormant or "set" in options)
+        for effect in effects_of(step.statement)
+        if effect.kind is Kind.NEED
+    )
+    return [Effect(Kind.DEFINE, Relation(None, name), statement.fragment, statement.first_byte, body=needs)]
+
+
+def _calls(statement: Parsed, where: Where) -> list[Effect]:
+    """The function that a statement calls and does nothing else: SELECT f(), PERFORM f(), CALL f()."""
+    node = statement.node
+    call = node.get("funccall") if statement.kind == "CallStmt" else None
+    targets = node.get("targetList", [])
+    if statement.kind == "SelectStmt" and len(targets) == 1 and not node.get("fromClause"):
+        call = targets[0].get("ResTarget", {}).get("val", {}).get("FuncCall")
+    names = strings(call.get("funcname")) if call else []
+    return [
+        Effect(Kind.CALL, Relation(None, name), statement.fragment, statement.first_byte, where.only_if)
+        for name in names[-1:]
+    ]
 
 
 def _with_path(effects: list[Effect], options: dict[str, Node]) -> list[Effect]:

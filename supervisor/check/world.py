@@ -36,11 +36,13 @@ class Script:
         source: takes the findings.
         effects: in order.
         before_schema: whether it runs before Directus' bootstrap and the snapshot.
+        repeatable: whether it runs after the numbered files of its folder.
     """
 
     source: Source
     effects: list[Effect]
     before_schema: bool
+    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,14 @@ class Setting:
         has_snapshot: whether there is a snapshot; without one nothing is known of Directus' tables.
         main_schema: where Directus has its tables.
         assumed: relations that something else creates.
+        further_schemas: where the sessions look for a name besides, as ``DB_SEARCH_PATH`` says.
     """
 
     collections: frozenset[str] = frozenset()
     has_snapshot: bool = True
     main_schema: str = "public"
     assumed: frozenset[Relation] = frozenset()
+    further_schemas: tuple[str, ...] = ()
 
 
 def judge(scripts: Iterable[Script], setting: Setting) -> None:
@@ -86,6 +90,7 @@ class _World:
     _temporary: set[str] = field(default_factory=set)
     _path: tuple[str, ...] | None = ()
     _told: set[tuple[str, str]] = field(default_factory=set)
+    _routines: dict[str, tuple[Effect, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.existing.add(Relation(self.setting.main_schema, GUARD_TABLE))
@@ -117,7 +122,7 @@ class _World:
         for effect in script.effects:
             self._take(script, effect)
 
-    def _take(self, script: Script, effect: Effect) -> None:
+    def _take(self, script: Script, effect: Effect) -> None:  # noqa: C901 - one case for each kind
         relation = effect.relation
         runs = effect.certain and all(self._found(needed) is not None for needed in effect.only_if)
         match effect.kind:
@@ -137,8 +142,20 @@ class _World:
                 self._path = effect.path
             case Kind.CREATE_EXTENSION:
                 self._extension(relation.name)
+            case Kind.DEFINE:
+                # Of two that share a name nobody knows here which one is called.
+                self._routines[relation.name] = () if relation.name in self._routines else effect.body
+            case Kind.CALL:
+                if runs:
+                    self._call(script, effect)
             case Kind.OPAQUE:
                 self.opaque = True
+
+    def _call(self, script: Script, call: Effect) -> None:
+        for needed in self._routines.get(call.relation.name, ()):
+            if self._is_missing(needed.relation):
+                here = Effect(Kind.NEED, needed.relation, call.fragment, call.byte)
+                self._tell(script, here, f"calls {call.relation.name}, which ")
 
     def _drop(self, script: Script, effect: Effect) -> None:
         relation = effect.relation
@@ -162,7 +179,7 @@ class _World:
         """The schemas in which an unqualified name is looked for."""
         if self._path:
             return [schema for schema in self._path if schema and schema != "$user"]
-        return [self.setting.main_schema]
+        return [self.setting.main_schema, *self.setting.further_schemas]
 
     def _made(self, relation: Relation) -> Relation:
         """The relation that a CREATE makes."""
@@ -213,7 +230,7 @@ class _World:
                 relation=made.name,
             )
 
-    def _tell(self, script: Script, effect: Effect) -> None:
+    def _tell(self, script: Script, effect: Effect, by: str = "") -> None:
         relation = effect.relation
         verdict = self._why(script, relation)
         if verdict is None:
@@ -223,7 +240,9 @@ class _World:
             return
         if (rule.code, str(relation)) not in self._told:
             self._told.add((rule.code, str(relation)))
-            script.source.report(rule, effect.offset, message, remedy=remedy, severity=severity, relation=relation.name)
+            script.source.report(
+                rule, effect.offset, by + message, remedy=remedy, severity=severity, relation=relation.name
+            )
 
     def _why(self, script: Script, relation: Relation) -> tuple[Rule, str, str | None, Severity | None] | None:
         """What is to be said of a relation that is not there; None when nothing is known of it."""
@@ -257,6 +276,8 @@ class _World:
         remedy = None
         if script.before_schema and not maker.before_schema:
             remedy = "Move this file to sql/post-schema/, with a number after that one."
+        elif maker.repeatable and not script.repeatable:
+            remedy = "Repeatable files run after the numbered ones of their folder: make this one repeatable, too."
         message = f"needs {relation}, which {maker.source.label} creates after this file has run"
         return finding.NEEDS_LATER_FILE, message, remedy, None
 

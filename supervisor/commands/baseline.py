@@ -31,20 +31,32 @@ def run_baseline(environ: Mapping[str, str], cwd: Path, to: int | None, *, yes: 
             "Record these as applied without running them?",
             yes=yes,
         )
-        say(f"{len(change.to_record)} files recorded as applied" if change.lines else "nothing to record")
+        say("\n".join([*change.left_out, _account(len(change.to_record))]))
         return ExitCode.STOPPED
 
     return told(environ, cwd, act)
 
 
+def _account(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'} recorded as applied" if count else "nothing to record"
+
+
 def decide(plan: Plan, to: int | None) -> RecordChange:
     """The files to record: those without a row, up to a number. Pure.
 
-    Repeatable files are left to the next boot: they are written to run over what is there.
+    Repeatable files are left to the next boot: they are written to run over what is there. One that needs an extension
+    which the server does not offer is left out, for its work cannot be there.
     """
-    files = tuple(
-        one.file
+    wanted = [
+        one
         for one in plan.files
         if not one.recorded and not one.file.directives.repeatable and (to is None or one.file.number <= to)
+    ]
+    files = tuple(one.file for one in wanted if one.missing_extension is None)
+    left_out = tuple(
+        f"{one.file.label} is left out: this server has no {one.missing_extension}, so nothing that the file makes"
+        for one in wanted
+        if one.missing_extension is not None
     )
-    return RecordChange(tuple(f"record  {file.label}  {file.checksum[:SHOWN]}" for file in files), to_record=files)
+    lines = tuple(f"record  {file.label}  {file.checksum[:SHOWN]}" for file in files)
+    return RecordChange(lines, to_record=files, left_out=left_out)

@@ -54,7 +54,9 @@ def add_record_commands(command: Callable[[str, str, str], argparse.ArgumentPars
     baseline.add_argument("--yes", action="store_true", help="do not ask")
 
     history = command("history", "Show the past boots: when, where, what each did.", "history --limit 5 --json")
-    history.add_argument("--limit", type=_number, default=20, metavar="N", help="how many, the last ones (default 20)")
+    history.add_argument(
+        "--limit", type=_positive, default=20, metavar="N", help="how many, the last ones (default 20)"
+    )
     history.add_argument("--json", action="store_true", help="as one JSON array")
 
     incidents = command(
@@ -71,8 +73,15 @@ def add_record_commands(command: Callable[[str, str, str], argparse.ArgumentPars
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at most {_MOST_DIGITS} digits")
     return int(text)
+
+
+def _positive(text: str) -> int:
+    number = _number(text)
+    if not number:
+        raise argparse.ArgumentTypeError("the least is 1")
+    return number
 
 
 def _plan(options: argparse.Namespace) -> int:

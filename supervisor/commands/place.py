@@ -33,10 +33,12 @@ class Place:
     Attributes:
         settings: the supervisor's own settings.
         target: the database, by the way that migrations take.
+        directus_version: that of the installation; None without one.
     """
 
     settings: Settings
     target: Target
+    directus_version: str | None = None
 
 
 def find_place(environ: Mapping[str, str], cwd: Path) -> Place:
@@ -49,7 +51,8 @@ def find_place(environ: Mapping[str, str], cwd: Path) -> Place:
     installation = None
     with suppress(SupervisorError):
         installation = find_installation(settings.directus_dir, settings.node, environ, cwd)
-    return Place(settings, migration_target(directus_environment(environ, installation, cwd), settings))
+    target = migration_target(directus_environment(environ, installation, cwd), settings)
+    return Place(settings, target, installation.version if installation is not None else None)
 
 
 def find_settings(environ: Mapping[str, str], cwd: Path) -> Settings:

@@ -32,12 +32,14 @@ class RecordChange:
         to_accept: files whose checksum is to become the recorded one.
         to_forget: names whose rows are to go.
         to_record: files that are to count as applied.
+        left_out: for a person: what one could expect here, with the reason.
     """
 
     lines: tuple[str, ...] = ()
     to_accept: tuple[SqlFile, ...] = ()
     to_forget: tuple[str, ...] = ()
     to_record: tuple[SqlFile, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 Decide = Callable[[Plan], RecordChange]

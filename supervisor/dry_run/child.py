@@ -30,7 +30,12 @@ class Ended:
 
 
 async def run_child(
-    arguments: Sequence[str], environ: Mapping[str, str], cwd: Path, on_line: Callable[[Mapping[str, Any]], None]
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    cwd: Path,
+    on_line: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    *,
+    kept_lines: int = _KEPT_LINES,
 ) -> Ended:
     """Run one command to its end; a cancellation asks it to stop, and waits until it has.
 
@@ -39,6 +44,7 @@ async def run_child(
         environ: its environment.
         cwd: its folder.
         on_line: told each structured line.
+        kept_lines: how many of the last lines that are not structured are kept.
     """
     lines: list[Mapping[str, Any]] = []
     others: list[str] = []
@@ -53,7 +59,7 @@ async def run_child(
             on_line(line)
         elif text.strip():
             others.append(text)
-            del others[:-_KEPT_LINES]
+            del others[:-kept_lines]
 
     process = await anyio.open_process(
         [sys.executable, "-m", "supervisor", *arguments],

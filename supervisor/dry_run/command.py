@@ -34,6 +34,8 @@ from supervisor.settings import LoadedSettings, load_settings
 
 _RUNS: Final = ("first run", "second run")
 _CONNECT_S: Final = 10.0
+# Lines of findings, far more than anybody reads.
+_FINDINGS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class _Gate:
     async def _check(self) -> bool:
         with self._progress.step("check"):
             # As people read it, beside an account that programs read.
-            ended = await run_child(("check",), self._environ, self._cwd, lambda _line: None)
+            ended = await run_child(("check",), self._environ, self._cwd, kept_lines=_FINDINGS)
         if ended.status:
             _say("\n".join(ended.others))
             self._account.status = ended.status
@@ -179,7 +181,7 @@ class _Gate:
         async with throwaway_cluster(self._cwd, self._environ, self._progress, keep=keep) as cluster:
             environment = cluster.directus_env("postgres")
             server = resolve_target(read_environment(environment, self._cwd))
-            async with throwaway_database(server, _say, keep=keep) as database:
+            async with throwaway_database(server, _say, keep=keep, goes_with_server=True) as database:
                 if keep:
                     address = (
                         f"postgres://{cluster.user}:{cluster.password}@{cluster.host}:{cluster.port}/{database.name}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from asyncpg import exceptions as pg
 from supervisor import errors
 from supervisor.dry_run.marker import Mark, is_leftover, read_mark
 from supervisor.errors import SupervisorError
-from supervisor.postgres.connect import connect, judge, quote_identifier, server_version
+from supervisor.postgres.connect import connect, judge, quote_identifier, quote_literal, server_version
 from supervisor.postgres.state import host_name
 
 if TYPE_CHECKING:
@@ -31,8 +32,11 @@ if TYPE_CHECKING:
 _PREFIX: Final = "directus_dry_run_"
 _CONNECT_S: Final = 10.0
 _DROP_S: Final = 30.0
-_TEMPLATE_TRIES: Final = 5
-_TEMPLATE_PAUSE_S: Final = 1.0
+_TEMPLATE_S: Final = 30.0
+_TEMPLATE_PAUSE_S: Final = 0.2
+# How long a server may take to come back at the end, when the run has ended with its restart.
+_RESTART_S: Final = 10.0
+_RECONNECT_PAUSE_S: Final = 0.5
 _EXISTS: Final = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)"
 # The owner's alone: who may drop a database is its owner, and a mark can be copied by anybody.
 _MARKED: Final = """
@@ -44,6 +48,12 @@ _MARKED: Final = """
 _LOCKED: Final = """
     SELECT EXISTS (SELECT FROM pg_locks
                     WHERE locktype = 'advisory' AND (classid::bigint << 32 | objid::bigint) = $1 AND objsubid = 1)
+"""
+# A worker of the server's own leaves by itself when the database is copied.
+_ON_TEMPLATE: Final = """
+    SELECT string_agg(concat_ws(' ', 'pid', pid, nullif(application_name, ''), 'of user', usename), ', ' ORDER BY pid)
+      FROM pg_stat_activity
+     WHERE datname = 'template1' AND pid <> pg_backend_pid() AND backend_type IS DISTINCT FROM 'autovacuum worker'
 """
 _LOCK: Final = "SELECT pg_advisory_lock($1)"
 _COMMENT: Final = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1"
@@ -67,7 +77,9 @@ class Throwaway:
 
 
 @asynccontextmanager
-async def throwaway_database(server: Target, say: Say, *, keep: bool) -> AsyncIterator[Throwaway]:
+async def throwaway_database(
+    server: Target, say: Say, *, keep: bool, goes_with_server: bool = False, template_s: float = _TEMPLATE_S
+) -> AsyncIterator[Throwaway]:
     """Make a database, and drop it at the end of the block, however that comes.
 
     Databases that killed runs have left on the server are dropped first.
@@ -76,6 +88,8 @@ async def throwaway_database(server: Target, say: Say, *, keep: bool) -> AsyncIt
         server: an address on the server, and who may make databases there.
         say: told what a person should know.
         keep: leave the database.
+        goes_with_server: leave it to whoever removes the server with all of its data.
+        template_s: seconds to wait for others to leave the template.
 
     Raises:
         SupervisorError: ``postgres.unreachable``, ``postgres.refused``, ``dry_run.database``.
@@ -86,16 +100,18 @@ async def throwaway_database(server: Target, say: Say, *, keep: bool) -> AsyncIt
     try:
         await session.fetchval(_LOCK, mark.lock_key)
         await drop_leftovers(session, say)
-        await _create(session, name, server)
         try:
-            await session.execute(f"COMMENT ON DATABASE {quote_identifier(name)} IS {_literal(mark.comment)}")
+            await _create(session, name, server, say, template_s)
+        except anyio.get_cancelled_exc_class():
+            # It may be there already, and nothing marks it yet.
+            await _drop_in_time(server, name, mark, say)
+            raise
+        try:
+            await session.execute(f"COMMENT ON DATABASE {quote_identifier(name)} IS {quote_literal(mark.comment)}")
             yield Throwaway(name, replace(server, database=name), server_version(session))
         finally:
-            if not keep:
-                with anyio.CancelScope(shield=True), anyio.move_on_after(_DROP_S) as limit:
-                    await _drop_own(server, name, mark, say)
-                if limit.cancelled_caught:
-                    say(_by_hand(name, f"the server did not answer within {_DROP_S:g} s"))
+            if not keep and not goes_with_server:
+                await _drop_in_time(server, name, mark, say)
     finally:
         session.terminate()
 
@@ -125,35 +141,55 @@ async def drop_leftovers(session: Connection, say: Say) -> None:
             say(f"kept since {mark.made_at[:16]}: {_by_hand(name, 'it was asked to stay')}")
 
 
-async def _create(session: Connection, name: str, server: Target) -> None:
+async def _create(session: Connection, name: str, server: Target, say: Say, template_s: float) -> None:
     if await session.fetchval(_EXISTS, name):
         raise _not_made(name, server, "there is a database of this name already", "Run the command again.")
-    for tries_left in reversed(range(_TEMPLATE_TRIES)):
-        try:
-            await session.execute(f"CREATE DATABASE {quote_identifier(name)}")
-        except pg.ObjectInUseError as error:
-            if tries_left:
-                await anyio.sleep(_TEMPLATE_PAUSE_S)
-                continue
-            remedy = "End the sessions on template1, from which PostgreSQL copies a new database."
-            raise _not_made(name, server, str(error), remedy) from error
-        except pg.InsufficientPrivilegeError as error:
-            remedy = f"ALTER ROLE {quote_identifier(server.user)} CREATEDB; or name another user in the address."
-            raise _not_made(name, server, str(error), remedy) from error
-        except pg.DiskFullError as error:
-            raise _not_made(name, server, str(error), "Free space on the server's disk: it takes 10 MB.") from error
-        except asyncpg.PostgresError as error:
-            raise _not_made(name, server, str(error), None) from error
-        else:
+    deadline, told = time.monotonic() + template_s, False
+    while True:
+        # The statement itself would wait for them, five seconds each time, and name none.
+        users = await session.fetchval(_ON_TEMPLATE)
+        if not users and await _created(session, name, server):
             return
+        why = f"somebody is connected to template1 ({users or 'not seen any more'})"
+        if time.monotonic() >= deadline:
+            remedy = "End the sessions on template1, from which PostgreSQL copies a new database."
+            raise _not_made(name, server, why, remedy)
+        if not told:
+            told = True
+            say(f"waiting up to {template_s:g} s: {why}")
+        await anyio.sleep(_TEMPLATE_PAUSE_S)
+
+
+async def _created(session: Connection, name: str, server: Target) -> bool:
+    """Make the database; whether the template was free for it."""
+    try:
+        await session.execute(f"CREATE DATABASE {quote_identifier(name)}")
+    except pg.ObjectInUseError:
+        return False
+    except pg.InsufficientPrivilegeError as error:
+        remedy = f"ALTER ROLE {quote_identifier(server.user)} CREATEDB; or name another user in the address."
+        raise _not_made(name, server, str(error), remedy) from error
+    except pg.DiskFullError as error:
+        raise _not_made(name, server, str(error), "Free space on the server's disk: it takes 10 MB.") from error
+    except asyncpg.PostgresError as error:
+        raise _not_made(name, server, str(error), None) from error
+    return True
+
+
+async def _drop_in_time(server: Target, name: str, mark: Mark, say: Say) -> None:
+    """Drop it whatever has been cancelled, unless the server is silent."""
+    with anyio.CancelScope(shield=True), anyio.move_on_after(_DROP_S) as limit:
+        await _drop_own(server, name, mark, say)
+    if limit.cancelled_caught:
+        say(_by_hand(name, f"the server did not answer within {_DROP_S:g} s"))
 
 
 async def _drop_own(server: Target, name: str, mark: Mark, say: Say) -> None:
     """On a session of its own: that of the run may be in any state, or gone with a server that was restarted."""
     try:
-        session = await connect(server, _CONNECT_S)
+        session = await _connect_again(server)
     except Exception as error:  # noqa: BLE001 - whatever stands in the way, the database is left and named
-        say(_by_hand(name, str(error)))
+        say(_by_hand(name, judge(error, server).cause))
         return
     try:
         comment = await session.fetchval(_COMMENT, name)
@@ -167,6 +203,17 @@ async def _drop_own(server: Target, name: str, mark: Mark, say: Say) -> None:
         say(_by_hand(name, str(error)))
     finally:
         session.terminate()
+
+
+async def _connect_again(server: Target) -> Connection:
+    deadline = time.monotonic() + _RESTART_S
+    while True:
+        try:
+            return await connect(server, _CONNECT_S)
+        except Exception as error:
+            if time.monotonic() >= deadline or not judge(error, server).retry:
+                raise
+        await anyio.sleep(_RECONNECT_PAUSE_S)
 
 
 async def _connect(server: Target) -> Connection:
@@ -188,10 +235,6 @@ def _not_made(name: str, server: Target, why: str, remedy: str | None) -> Superv
 
 def _by_hand(name: str, why: str) -> str:
     return f"{name} is still there ({why}); drop it with DROP DATABASE {quote_identifier(name)} WITH (FORCE)"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _now() -> datetime:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from supervisor.configuration import Configuration
     from supervisor.postgres.connect import Connection
     from supervisor.postgres.sqlfile import SqlTree
+    from supervisor.settings import Settings
 
 # They are raised by a look at what is to be done.
 _REFUSALS: Final = frozenset(
@@ -59,9 +60,10 @@ class ReleaseGuard:
         Raises:
             SupervisorError: ``postgres.connection_lost``.
         """
-        mine = make_release(_read_snapshot(configuration), configuration.installation.version, sql)
+        settings = configuration.settings
+        mine = release_of(settings, configuration.installation.version, sql)
         with _loss_told():
-            standing, ledger = await _judge(connection, configuration, mine)
+            standing, ledger = await look_up(connection, configuration.target.main_schema, mine, settings)
         return cls(configuration, mine, standing, ledger)
 
     @property
@@ -93,8 +95,7 @@ class ReleaseGuard:
             _log.emit(
                 events.RELEASE_SUPERSEDED,
                 reason=self.standing.reason,
-                remedy="Deploy the latest release; to go back on purpose, with no other release running, set "
-                f"SUPERVISOR_ALLOW_DOWNGRADE={self.standing.approval} for one boot.",
+                remedy=way_on(self.standing),
                 **told,
             )
         else:
@@ -107,9 +108,10 @@ class ReleaseGuard:
             SupervisorError: ``postgres.connection_lost``.
         """
         with _loss_told():
-            self.standing, self._ledger = await _judge(connection, self.configuration, self.mine)
+            scope = self.configuration.target.main_schema
+            self.standing, self._ledger = await look_up(connection, scope, self.mine, self.configuration.settings)
             if self.standing.claims and self._ledger.writable:
-                await begin_release(connection, self.configuration.target.main_schema, self.mine)
+                await begin_release(connection, scope, self.mine)
 
     async def withdraw(self, connection: Connection, failure: Failure) -> None:
         """Give the place of the latest release back, after a refusal before anything was changed.
@@ -149,14 +151,41 @@ def _loss_told() -> Iterator[None]:
         raise connection_lost("the look at the releases", error) from error
 
 
-def _read_snapshot(configuration: Configuration) -> bytes | None:
+def way_on(standing: Standing) -> str:
+    """What to do about a release that is held."""
+    return (
+        "Deploy the latest release; to go back on purpose, with no other release running, set "
+        f"SUPERVISOR_ALLOW_DOWNGRADE={standing.approval} for one boot."
+    )
+
+
+def release_of(settings: Settings, directus: str, sql: SqlTree) -> Release:
+    """The release that is here.
+
+    Args:
+        settings: where its snapshot lies.
+        directus: version of its Directus.
+        sql: its SQL files.
+    """
     try:
-        return configuration.settings.snapshot.read_bytes()
+        snapshot = settings.snapshot.read_bytes()
     except OSError:
         # What is wrong with it is for the phase to say.
-        return None
+        snapshot = None
+    return make_release(snapshot, directus, sql)
 
 
-async def _judge(connection: Connection, configuration: Configuration, mine: Release) -> tuple[Standing, Ledger]:
-    ledger = await read_ledger(connection, configuration.target.main_schema, mine)
-    return judge(mine, ledger.record, configuration.settings.allow_downgrade), ledger
+async def look_up(connection: Connection, scope: str, mine: Release, settings: Settings) -> tuple[Standing, Ledger]:
+    """What a release is to a database, and what that has on record; changes nothing.
+
+    Args:
+        connection: any session, outside a transaction.
+        scope: the main schema.
+        mine: the release.
+        settings: whether going back is allowed.
+
+    Raises:
+        asyncpg.PostgresError, OSError: only when the session itself is lost.
+    """
+    ledger = await read_ledger(connection, scope, mine)
+    return judge(mine, ledger.record, settings.allow_downgrade), ledger

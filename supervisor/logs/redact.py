@@ -18,7 +18,7 @@ _PLAIN_RUN: Final = re.compile(r"[A-Za-z0-9._-]+")
 _SHORTEST_NEEDLE: Final = 3
 _LONGEST_REACH: Final = 64 * 1024
 # So many searches cost what one regular expression does.
-_MOST_NEEDLES: Final = 24
+_MOST_NEEDLES: Final = 80
 # A line of a multi-line secret (a PEM key) that is long enough to be one of its own.
 _SECRET_LINE: Final = 16
 

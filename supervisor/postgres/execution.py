@@ -14,6 +14,7 @@ from supervisor.logs import events
 from supervisor.logs.setup import get_log
 from supervisor.postgres.concurrent_index import concurrent_index, drop_invalid, waits_harmlessly
 from supervisor.postgres.connect import in_transaction
+from supervisor.postgres.encoding import is_utf8
 from supervisor.postgres.guard_table import record
 from supervisor.postgres.lock import UNLESS_HELD_FAIL, is_held
 from supervisor.postgres.retry import IN_THE_WAY
@@ -123,6 +124,7 @@ class Execution:
 
     async def _execute(self, statement: Statement) -> None:
         self.progress.running = statement
+        self._require_utf8(statement)
         self.watch.begin()
         await self.connection.execute(statement.text)
         self.progress.ran += 1
@@ -164,14 +166,31 @@ class Execution:
         wanted = {"lock_timeout": lock_ms, "statement_timeout": directives.statement_timeout_ms}
         return [f"{verb} {name} = {value}" for name, value in wanted.items() if value is not None]
 
+    def _require_utf8(self, statement: Statement) -> None:
+        # asyncpg sends UTF-8, whatever the server was told to expect: it would store other characters.
+        encoding = self.connection.get_settings().client_encoding
+        if statement.text.isascii() or is_utf8(encoding):
+            return
+        raise SupervisorError(
+            errors.SQL_FAILED,
+            f"{self.file.label}:{statement.line}: the statement is UTF-8, as every SQL file, and the file has set "
+            f"client_encoding to {encoding} before{self._kept}",
+            remedy="Take the statement out that sets client_encoding.",
+            file=self.file.label,
+            line=statement.line,
+        )
+
+    @property
+    def _kept(self) -> str:
+        return "" if self.file.directives.transaction else f"; {self.progress.ran} of its statements are kept"
+
     async def _require_lock(self) -> None:
         if await is_held(self.connection):
             return
         culprit = next((one for one in self.file.statements if _RELEASES.search(one.text)), self.progress.running)
         place = f"{self.file.label}:{culprit.line}" if culprit else self.file.label
-        kept = "" if self.file.directives.transaction else f"; {self.progress.ran} of its statements are kept"
         raise SupervisorError(
             errors.SQL_LOCK_RELEASED,
-            f"{place}: the file released the migration lock that it runs under{kept}",
+            f"{place}: the file released the migration lock that it runs under{self._kept}",
             file=self.file.label,
         )

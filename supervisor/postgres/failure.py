@@ -49,7 +49,7 @@ def sql_failure(
     said: Any = error
     place = place_of(said, file, statement)
     message = str(said.message)
-    remedy = _remedy(said, explain_missing)
+    remedy = _remedy(said, statement, explain_missing)
     facts = {
         "detail": said.detail,
         "hint": said.hint,
@@ -74,7 +74,9 @@ def sql_failure(
     )
 
 
-def _remedy(said: Any, explain_missing: ExplainMissing) -> str | None:  # noqa: ANN401
+def _remedy(said: Any, statement: Statement | None, explain_missing: ExplainMissing) -> str | None:  # noqa: ANN401
+    if statement is not None and statement.words[:2] == ("discard", "all"):
+        return "Take it out: it would release the migration lock, and what a file has SET is reset after it."
     if said.sqlstate == _UNDEFINED_TABLE and (match := _RELATION.search(str(said.message))):
         known = explain_missing(match["name"])
         if known is not None:

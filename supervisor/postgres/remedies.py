@@ -13,6 +13,7 @@ BY_SQLSTATE: Final[dict[str, str]] = {
     "23505": "Merge or remove the rows that share a key, or skip them by ON CONFLICT; the detail names the first key.",
     "23514": "Correct the rows that break the check before, or add it as NOT VALID and correct them later.",
     "25001": "Put the statement into a file of its own with `-- supervisor: no-transaction` at its top.",
+    "25P01": "Put the statement into a file of its own, without the directive no-transaction.",
     "25006": "The server takes no writes: point DB_HOST at the primary, not at a standby.",
     "2BP01": "Drop what depends on it first, or drop it with CASCADE.",
     "3F000": "Create the schema in an earlier file, or correct its name.",

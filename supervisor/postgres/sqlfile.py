@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -15,11 +14,9 @@ from supervisor import errors
 from supervisor.errors import SupervisorError
 from supervisor.postgres.concurrent_index import concurrent_index
 from supervisor.postgres.directives import Directives, read_directives
-from supervisor.postgres.file_name import number_in
+from supervisor.postgres.file_name import is_undecoded, number_in
 from supervisor.postgres.splitter import Statement, UnterminatedError, split
 
-# What Python makes of the bytes of a file's name that are not UTF-8.
-_UNDECODED: Final = re.compile("[\ud800-\udfff]")
 _SUFFIX: Final = ".sql"
 _TRANSACTION_CONTROL: Final = frozenset(
     {"begin", "commit", "rollback", "end", "abort", "start transaction", "prepare transaction"}
@@ -161,7 +158,7 @@ def parse_file(path: Path, data: bytes) -> SqlFile:
             f"{path} has no number: SQL files are called NNN_name.sql",
             remedy="Rename it with the next free number, or move it out of the folder.",
         )
-    if _UNDECODED.search(path.name):
+    if is_undecoded(path.name):
         raise SupervisorError(
             errors.SQL_INVALID_FILE,
             f"the name of {path.parent}/{path.name!a} is not UTF-8, as the record of it must be",

@@ -9,13 +9,19 @@ import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from supervisor.dev.paths import project_data_folder
 from supervisor.dev.postgres import PostgresCluster
+from supervisor.dry_run import database as database_module
+from supervisor.dry_run.command import server_of
+from supervisor.dry_run.database import throwaway_database
 from supervisor.dry_run.marker import Mark, read_mark
+from supervisor.errors import SupervisorError
 from tests.command import run_command
 from tests.database import Session
 from tests.harness import eventually, is_gone
@@ -150,6 +156,14 @@ def test_what_check_finds_ends_it_before_there_is_a_database(
     assert not ended.document["runs"]
 
 
+def test_all_that_check_finds_is_shown(gate: Release) -> None:
+    for number in range(100, 140):
+        gate.sql("pre-schema", f"{number}_misplaced.sql", "ALTER TABLE things ADD other int;\n")
+    ended = run_command(gate, "dry-run", "--against", "postgres://nobody@127.0.0.1:1/x")
+    assert ended.status == 1
+    assert ended.err.count("needs-snapshot") == 40
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_and_leaves_nothing(
     gate: Release, own_cluster: PostgresCluster, server: Session, number: signal.Signals
@@ -229,13 +243,64 @@ def test_a_user_who_may_not_make_databases_is_told_so(
     assert ended.document["problem"]["remedy"].startswith('ALTER ROLE "reader" CREATEDB')
 
 
-def test_a_template_that_is_in_use_is_waited_for_and_then_named(
-    gate: Release, own_cluster: PostgresCluster, server: Session
+def test_a_template_that_is_in_use_is_waited_for(own_cluster: PostgresCluster, server: Session) -> None:
+    target = server_of(address(own_cluster), Path.cwd())
+    with Session(own_cluster, "template1") as busy:
+        said: list[str] = []
+
+        def say(text: str) -> None:
+            said.append(text)
+            busy.close()
+
+        async def make() -> None:
+            async with throwaway_database(target, say, keep=False) as made:
+                assert server.column(OURS) == [made.name]
+
+        pid = busy.pid
+        anyio.run(make)
+    assert "waiting up to 30 s: somebody is connected to template1" in said[0]
+    assert f"pid {pid} " in said[0]
+    assert not server.column(OURS)
+
+
+def test_who_stays_on_the_template_is_named(own_cluster: PostgresCluster, server: Session) -> None:
+    target = server_of(address(own_cluster), Path.cwd())
+
+    async def make() -> None:
+        async with throwaway_database(target, lambda _: None, keep=False, template_s=0.3):
+            pytest.fail("a database was made")
+
+    with Session(own_cluster, "template1") as busy, pytest.raises(SupervisorError, match=f"pid {busy.pid} ") as caught:
+        anyio.run(make)
+    assert caught.value.failure.code == "dry_run.database"
+    assert "template1" in caught.value.remedy
+    assert not server.column(OURS)
+
+
+def test_a_stop_just_after_the_database_was_made_leaves_none(
+    own_cluster: PostgresCluster, server: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Session(own_cluster, "template1"):
-        ended = run_command(gate, "dry-run", "--json", "--against", address(own_cluster))
-    assert ended.status == 78
-    assert "template1" in ended.document["problem"]["message"]
+    target = server_of(address(own_cluster), Path.cwd())
+    really = database_module._created
+    seen: list[object] = []
+
+    async def make() -> None:
+        with anyio.CancelScope() as scope:
+
+            async def stopped(*arguments: Any) -> bool:  # noqa: ANN401 - those of what it wraps
+                assert await really(*arguments)
+                seen.extend(server.column(OURS))
+                scope.cancel()
+                await anyio.lowlevel.checkpoint()
+                return True
+
+            monkeypatch.setattr(database_module, "_created", stopped)
+            async with throwaway_database(target, lambda _: None, keep=False):
+                pytest.fail("it was not stopped")
+
+    anyio.run(make)
+    assert len(seen) == 1
+    assert not server.column(OURS)
 
 
 def test_a_server_that_is_down_and_an_address_that_is_none_are_told_at_once(gate: Release) -> None:

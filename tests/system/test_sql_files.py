@@ -271,6 +271,32 @@ def test_any_name_can_be_recorded_however_literals_are_read(deployment: Deployme
     assert session.applied == names
 
 
+@pytest.mark.parametrize("sets", ["SET NAMES 'latin1'", "SELECT set_config('client_encoding', 'WIN1252', false)"])
+def test_text_beyond_ascii_is_not_sent_where_the_file_has_the_server_expect_another_encoding(
+    deployment: Deployment, session: Session, sets: str
+) -> None:
+    rows = "INSERT INTO names VALUES ('plain');\nINSERT INTO names VALUES ('Zoë');"
+    text = f"CREATE TABLE names (name text);\n{sets};\n{rows}"
+    path = deployment.sql("pre-schema", "001_names.sql", text)
+    failure = deployment.migrate(status=3).failure
+    assert failure["code"] == "sql.failed"
+    assert failure["message"].startswith("pre-schema/001_names.sql:4: the statement is UTF-8")
+    assert "client_encoding" in failure["remedy"]
+    assert not session.has("names")
+    path.write_text(text.replace(sets, "SET client_encoding = 'UTF-8'; SET client_encoding = sql_ascii"))
+    deployment.migrate()
+    assert session.column("SELECT name FROM names") == ["plain", "Zoë"]
+
+
+def test_what_ran_before_another_encoding_is_named_where_it_is_kept(deployment: Deployment, session: Session) -> None:
+    head = "-- supervisor: no-transaction\n"
+    deployment.sql("pre-schema", "001_names.sql", f"{head}CREATE TABLE a (); SET NAMES 'latin1';\nSELECT 'Zoë';")
+    failure = deployment.migrate(status=3).failure
+    assert failure["message"].startswith("pre-schema/001_names.sql:3: ")
+    assert failure["message"].endswith("2 of its statements are kept")
+    assert session.has("a")
+
+
 def test_a_failed_commit_keeps_nothing_and_names_the_file(deployment: Deployment, session: Session) -> None:
     deployment.sql(
         "pre-schema",

@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "signal_actions": FOUNDATION | {"lifecycle", "process", "state_report"},
     "run": ENGINE | {"boot", "health", "incidents", "launch", "preflight", "services", "signal_actions"},
     "report": {"errors", "run", "steps"},
-    "commands": FOUNDATION | {"configuration", "directus", "incidents", "postgres"},
+    "commands": FOUNDATION | {"configuration", "directus", "incidents", "lineage", "postgres"},
     "check": {"errors", "settings", "yaml_file", "directus", "postgres"},
     "explain": FOUNDATION | {"incidents", "lifecycle", "process", "status"},
     "tracing": {"logs"},

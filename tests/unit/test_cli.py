@@ -53,6 +53,7 @@ def status_of(*arguments: str) -> object:
         ("baseline", "--to", "-1"),
         ("baseline", "--to", "many"),
         ("history", "--limit", "1.5"),
+        ("history", "--limit", "0"),
         ("health", "--ready", "--live"),
         ("health", "--timeout"),
         ("health", "--timeout", "soon"),

@@ -78,6 +78,22 @@ def test_files_run_in_numeric_order() -> None:
     assert judged(pre={"10_b.sql": "SELECT FROM t;", "9_a.sql": "CREATE TABLE IF NOT EXISTS t ();"}) == []
 
 
+REPEATABLE_VIEW = "-- supervisor: repeatable\nCREATE OR REPLACE VIEW fleet AS SELECT 1 AS id FROM cars;"
+
+
+def test_repeatable_files_run_after_the_numbered_ones_of_their_folder() -> None:
+    cars = "CREATE TABLE IF NOT EXISTS cars ();"
+    assert judged(pre={"001_view.sql": REPEATABLE_VIEW, "002_cars.sql": cars}) == []
+    assert judged(pre={"001_view.sql": REPEATABLE_VIEW, "002_cars.sql": cars}, post={"001_a.sql": "TABLE fleet;"}) == []
+
+
+def test_a_numbered_file_that_needs_a_repeatable_one_is_told_whatever_their_numbers() -> None:
+    cars = "CREATE TABLE IF NOT EXISTS cars ();\nSELECT FROM fleet;"
+    (found,) = judged(pre={"001_view.sql": REPEATABLE_VIEW, "002_cars.sql": cars})
+    assert (found.file, short(found)) == ("pre-schema/002_cars.sql", "2:13 needs-later-file fleet")
+    assert found.remedy.startswith("Repeatable files run after the numbered ones")
+
+
 def test_what_a_later_folder_creates_is_told_with_where_to_move_to() -> None:
     (found,) = judged(pre={"001_a.sql": "SELECT FROM t;"}, post={"002_b.sql": "CREATE TABLE IF NOT EXISTS t ();"})
     assert found.code == "needs-later-file"
@@ -113,8 +129,14 @@ def test_a_folder_of_collections_is_no_table() -> None:
 
 def test_the_tables_lie_where_directus_has_them() -> None:
     sql = {"001_a.sql": "SELECT FROM app.events, events;"}
-    assert judged(post=sql, main_schema="app") == []
-    assert [each.code for each in judged(pre=sql, main_schema="app")] == ["needs-snapshot"] * 2
+    assert judged(post=sql, search_path=["app"]) == []
+    assert [each.code for each in judged(pre=sql, search_path=["app"])] == ["needs-snapshot"] * 2
+
+
+def test_names_are_looked_for_in_all_of_the_search_path() -> None:
+    sql = {"001_a.sql": "CREATE TABLE IF NOT EXISTS public.log ();\nSELECT FROM log, migrations_applied;"}
+    assert judged(pre=sql, search_path=["app", "public"]) == []
+    assert [each.relation for each in judged(pre=sql, search_path=["app"])] == ["log"]
 
 
 def test_the_guard_table_in_the_snapshot_is_told_where_it_stands() -> None:

@@ -79,9 +79,18 @@ def test_a_name_that_cannot_be_repaired_is_refused(name: str) -> None:
     assert caught.value.failure.code == "usage"
 
 
-@pytest.mark.parametrize(("to", "files"), [(None, (SECOND, NEEDS)), (2, (SECOND,)), (1, ())])
+@pytest.mark.parametrize(("to", "files"), [(None, (SECOND,)), (2, (SECOND,)), (1, ())])
 def test_a_baseline_takes_files_without_a_row_up_to_the_number(to: int | None, files: tuple[SqlFile, ...]) -> None:
     assert baseline.decide(planned(), to).to_record == files
+
+
+def test_a_baseline_leaves_out_what_a_server_without_the_extension_cannot_have() -> None:
+    assert baseline.decide(planned(), 3).left_out == ()
+    assert baseline.decide(planned(), None).left_out == (
+        "pre-schema/004_d.sql is left out: this server has no none, so nothing that the file makes",
+    )
+    offered = make_plan([NEEDS], {}, {"none"}, set())
+    assert baseline.decide(offered, None).to_record == (NEEDS,)
 
 
 def test_a_history_reads_as_one_row_a_boot() -> None:

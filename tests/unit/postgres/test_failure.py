@@ -157,3 +157,14 @@ def test_each_remedy_is_one_short_text(sqlstate: str) -> None:
     assert remedy == BY_SQLSTATE[sqlstate]
     assert remedy.endswith(".")
     assert len(remedy) < 160
+
+
+def test_a_statement_that_releases_the_lock_is_not_sent_to_a_file_without_a_transaction() -> None:
+    said = server_says("25001", "DISCARD ALL cannot run inside a transaction block")
+    assert explain("DISCARD ALL;", said).remedy.startswith("Take it out")
+    assert "no-transaction" in explain("VACUUM;", server_says("25001", "VACUUM cannot run")).remedy
+
+
+def test_a_statement_that_needs_a_transaction_is_sent_to_a_file_with_one() -> None:
+    said = server_says("25P01", "LOCK TABLE can only be used in transaction blocks")
+    assert "without the directive" in explain("-- supervisor: no-transaction\nLOCK TABLE t;", said).remedy
