@@ -162,8 +162,8 @@ class Launch:
         try:
             async with running(spec, init) as child:
                 status = await child.wait()
-        except SupervisorError as error:
-            _log.emit(events.CACHE_NOT_FILLED, message=error.message)
+        except (SupervisorError, OSError) as error:
+            _log.emit(events.CACHE_NOT_FILLED, message=str(error))
             return
         if status.shell_code == 0:
             _log.emit(events.CACHE_FILLED, path=str(own), duration_s=round(time.monotonic() - began, 3))
