@@ -19,7 +19,7 @@ run: $(INSTALLED) ## Boot the deployment in this folder: embedded PostgreSQL, re
 test: $(INSTALLED) ## Run every test, with real PostgreSQL clusters and the real Directus; ARGS for pytest
 	$(BIN)/pytest --numprocesses 3 --dist worksteal $(ARGS)
 
-slow: $(INSTALLED) ## Run what takes long: chaos, ten replicas, schema modes, the rehearsed build; about 25 minutes
+slow: $(INSTALLED) ## Run what takes long: chaos, ten replicas, schema modes, the rehearsed build; about 30 minutes
 	$(BIN)/pytest tests/slow --numprocesses 2 --dist loadfile --timeout 3600 $(ARGS)
 
 image-test: $(INSTALLED) ## Build the image with podman and run it; BASE_IMAGE for another base than the stand-in
