@@ -39,6 +39,8 @@ _SECRET_NAME = re.compile(
 _PUBLIC_NAME = re.compile(r"PUBLIC_?KEY\Z|AUTH_.+_(IDENTIFIER|EMAIL|FIRST_NAME|LAST_NAME)_KEY\Z", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*:([^\s/]+)@")
 _QUERY_PASSWORD = re.compile(r"[?&]password=([^&#\s]+)")
+# Header fields as `name=value,…`: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+_HEADERS_NAME = re.compile(r"OTEL_EXPORTER_OTLP_([A-Z]+_)?HEADERS")
 _SHORTEST_SECRET = 4
 
 
@@ -51,10 +53,16 @@ def variable_named_by_file(name: str) -> str | None:
 def secrets_in(name: str, value: object) -> Iterator[str]:
     """Yields the texts in a variable's value that must not be seen in a log.
 
-    These are the whole value where the name speaks of a secret, and the password of a URL under any name.
+    These are the whole value where the name speaks of a secret, and the password of a URL under any name. Of a list of
+    headers it is each one's value, by the name of the header.
     What is shorter than 4 characters is left out, for it would blot out parts of other words.
     """
     for text in _texts(value):
+        if _HEADERS_NAME.fullmatch(name):
+            for pair in text.split(","):
+                header, _, content = pair.partition("=")
+                yield from secrets_in(header.strip(), content)
+            continue
         found = [match[1] for pattern in (_URL_PASSWORD, _QUERY_PASSWORD) for match in pattern.finditer(text)]
         if _SECRET_NAME.search(name) and not _PUBLIC_NAME.search(name) and text not in ("true", "false", "null"):
             found.append(text)

@@ -144,6 +144,7 @@ def test_secrets_are_collected_from_names_urls_and_overridden_values(tmp_path: P
         "ADMIN_TOKEN": "string:token-text",
         "METRICS_TOKENS": "first-token,second-token",
         "AWS_SECRET_ACCESS_KEY": "aws-key",
+        "OTEL_EXPORTER_OTLP_HEADERS": "api-key=otlp-key, Authorization=Basic%20b3RscA==,x-team=directus",
         "KEY": "abc",
         "REFRESH_TOKEN_COOKIE_NAME": "cookie-name",
         "AUTH_X_EMAIL_KEY": "email",
@@ -162,8 +163,10 @@ def test_secrets_are_collected_from_names_urls_and_overridden_values(tmp_path: P
         "first-token",
         "second-token",
         "aws-key",
+        "otlp-key",
+        "Basic b3RscA==",
     }
-    assert not secrets & {"abc", "cookie-name", "email", "/directus", "true"}
+    assert not secrets & {"directus", "abc", "cookie-name", "email", "/directus", "true"}
 
 
 def test_no_secret_is_in_the_representation(tmp_path: Path) -> None:
