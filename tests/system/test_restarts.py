@@ -97,13 +97,15 @@ def test_what_time_may_mend_goes_the_way_of_restarts(deployment: Deployment) -> 
 def test_a_directus_that_was_ready_once_is_restarted_whatever_it_says(deployment: Deployment) -> None:
     deployment.environ |= {
         **FAST,
-        "STAND_IN": "serve-once-then-end",
+        "STAND_IN": "serve-once",
         "STAND_IN_MARK": str(deployment.folder / "mark"),
         "STAND_IN_WORDS": MISSING,
         "SUPERVISOR_RESTART_LIMIT": "2",
     }
     with deployment.start("run") as process:
+        os.kill(process.wait_for("process.ready")["pid"], signal.SIGKILL)
         process.expect_exit(7)
+    assert len(process.of("process.ready")) == 1
     assert len(process.of("process.started")) == 3
     assert process.failure["code"] == "directus.crash_loop"
 
@@ -135,10 +137,11 @@ def test_the_words_of_an_earlier_life_explain_nothing(deployment: Deployment) ->
 def test_a_reload_ends_the_backoff(deployment: Deployment) -> None:
     deployment.environ |= {
         **LONG,
-        "STAND_IN": "serve-once-then-end",
+        "STAND_IN": "serve-once",
         "STAND_IN_MARK": str(deployment.folder / "mark"),
     }
     with deployment.start("run") as process:
+        os.kill(process.wait_for("process.ready")["pid"], signal.SIGKILL)
         process.wait_for("process.restarting", restart=1)
         process.signal(signal.SIGHUP)
         process.wait_for("process.restarting", restart=2)

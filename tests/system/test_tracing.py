@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -156,7 +158,7 @@ def test_no_secret_gets_into_a_trace(deployment: Deployment) -> None:
 
 def test_a_restart_after_the_boot_is_a_span_of_the_same_trace(deployment: Deployment) -> None:
     deployment.environ |= {
-        "STAND_IN": "serve-once-then-end",
+        "STAND_IN": "serve-once",
         "STAND_IN_MARK": str(deployment.folder / "mark"),
         "SUPERVISOR_RESTART_BACKOFF_S": "0.01",
         "SUPERVISOR_RESTART_LIMIT": "1",
@@ -164,6 +166,7 @@ def test_a_restart_after_the_boot_is_a_span_of_the_same_trace(deployment: Deploy
     with collecting() as collector:
         deployment.environ |= collector.environ
         with deployment.start("run") as process:
+            os.kill(process.wait_for("process.ready")["pid"], signal.SIGKILL)
             process.expect_exit(7)
     spans = collector.spans
     assert spans["restart directus"].parent_span_id == spans["boot"].span_id
