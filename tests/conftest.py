@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).parents[1]
 
 # A busy machine is no bug: how long an example takes is the benchmarks' business.
-hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
 
 

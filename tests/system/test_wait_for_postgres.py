@@ -48,7 +48,7 @@ def test_a_server_that_never_comes_ends_with_status_8_in_time(deployment: Deploy
         began = time.monotonic()
         process.expect_exit(8)
         took = time.monotonic() - began
-    assert 1.0 < took < 4
+    assert 1.0 < took < 10
     failure = process.failure
     assert failure["code"] == "postgres.unreachable"
     assert f"127.0.0.1:{deployment.environ['DB_PORT']}" in failure["message"]
