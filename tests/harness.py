@@ -209,7 +209,7 @@ class Deployment:
         argv = [*prefix, sys.executable, "-m", "supervisor", *arguments]
         return Supervised(argv, self.environ, self.folder)
 
-    def migrate(self, status: int = 0, timeout_s: float = 180) -> Supervised:
+    def migrate(self, status: int = 0, timeout_s: float = 280) -> Supervised:
         """Run `migrate` to its end and compare the status."""
         with self.start("migrate") as process:
             process.expect_exit(status, timeout_s)
