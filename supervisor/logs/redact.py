@@ -17,8 +17,9 @@ SHORTEST_SECRET: Final = 4
 _PLAIN_RUN: Final = re.compile(r"[A-Za-z0-9._-]+")
 _SHORTEST_NEEDLE: Final = 3
 _LONGEST_REACH: Final = 64 * 1024
-# So many searches cost what one regular expression does.
+# So many searches cost what one regular expression does; in a short text a few do.
 _MOST_NEEDLES: Final = 80
+_SHORT_BYTES: Final = 512
 # A line of a multi-line secret (a PEM key) that is long enough to be one of its own.
 _SECRET_LINE: Final = 16
 
@@ -66,8 +67,7 @@ class Redactor:
         # What holds another needle need not be looked for.
         found = tuple(one for one in needles if not any(other != one and other in one for other in needles))
         self._needles = found
-        many = len(found) > _MOST_NEEDLES
-        self._needle_pattern = re.compile(b"|".join(map(re.escape, found))) if many else None
+        self._needle_pattern = re.compile(b"|".join(map(re.escape, found))) if found else None
 
     def may_concern(self, data: bytes) -> bool:
         """Whether rendered lines may hold anything to mask: a cheap look at many of them, which may be wrong with yes.
@@ -75,8 +75,9 @@ class Redactor:
         Args:
             data: JSON or plain text in UTF-8.
         """
-        if self._needle_pattern is not None:
-            return self._needle_pattern.search(data) is not None or credentials.may_be_in(data)
+        pattern = self._needle_pattern
+        if pattern is not None and (len(data) <= _SHORT_BYTES or len(self._needles) > _MOST_NEEDLES):
+            return pattern.search(data) is not None or credentials.may_be_in(data)
         # A plain loop, for the same reason as in `credentials.may_be_in`.
         for needle in self._needles:
             if needle in data:
