@@ -46,8 +46,9 @@ class OutputLog:
     def consume(self, stream: Stream, pid: int, batch: Batch) -> None:
         """Take lines, in the order in which they were written."""
         plain_level = "info" if stream == "stdout" else "error"
-        # A structured line has quotes, which JSON would have to escape.
-        if not batch.partial and self._lines.write_verbatim(stream, pid, plain_level, batch.lines):
+        # A structured line has quotes, which JSON would have to escape; where the first one is, the others are, too.
+        plain = not batch.partial and batch.lines[0][:1] != b"{"
+        if plain and self._lines.write_verbatim(stream, pid, plain_level, batch.lines):
             last = [line.decode() for line in [line for line in batch.lines if line][-KEPT_LINES:]]
             self.last_lines.extend(last)
             self.last_errors.extend(last)
